@@ -1,0 +1,1 @@
+"""Directional Textual Inversion: the algorithm, without a host. Needs torch, numpy and safetensors only."""

@@ -1,0 +1,43 @@
+"""Pictures as they come in, checked and brought to training size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+LEAST_EDGE = 8
+
+
+def check_pixels(pixels: Tensor, which: str) -> None:
+    """Raise ValueError unless `pixels` is a picture, `[H, W, 3]` in [0, 1]; `which` names it in the message."""
+    shape = tuple(pixels.shape)
+    if pixels.ndim != 3 or shape[-1] not in (3, 4):
+        raise ValueError(f"{which} has the shape {shape}; a picture is [height, width, 3].")
+    if shape[-1] == 4:
+        raise ValueError(
+            f"{which} has an alpha channel. What lies behind it would be learned too: "
+            "put the picture onto a background first, or drop the channel."
+        )
+    if min(shape[:2]) < LEAST_EDGE:
+        raise ValueError(f"{which} is {shape[1]} x {shape[0]} pixels; the least is {LEAST_EDGE} x {LEAST_EDGE}.")
+    if not torch.isfinite(pixels).all():
+        raise ValueError(f"{which} holds values that are not numbers (NaN or infinite). Load or make it again.")
+
+
+def resize_short_side(pixels: Tensor, resolution: int, multiple: int = 8) -> Tensor:
+    """Bring the short side to `resolution` and keep the shape of the picture (reference recipe).
+
+    Args:
+        pixels: `[H, W, 3]` in [0, 1].
+        resolution: short side in pixels, a multiple of `multiple`.
+        multiple: the long side is rounded to it.
+
+    Returns:
+        float32 `[h, w, 3]` in [0, 1].
+    """
+    height, width = pixels.shape[:2]
+    factor = resolution / min(height, width)
+    size = [max(resolution, round(edge * factor / multiple) * multiple) for edge in (height, width)]
+    planes = pixels.float().movedim(-1, 0).unsqueeze(0)
+    resized = torch.nn.functional.interpolate(planes, size, mode="bicubic", antialias=True, align_corners=False)
+    return resized[0].movedim(0, -1).clamp(0.0, 1.0).contiguous()

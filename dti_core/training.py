@@ -1,0 +1,168 @@
+"""Directional Textual Inversion: the training loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from . import sphere
+from .initializer import start_from_word
+from .protocols import Denoiser, TextEncoder
+from .riemannian_sgd import RiemannianSGD
+from .training_data import TrainingImage, draw_batch
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train. The defaults are the effective recipe of the reference's SDXL launcher
+    (exps/ours_sdxl.py of kunheek/dti: a rate of 0.01, scaled by the batch of 4).
+
+    initializer: word(s) that give v_0 and mu.
+    magnitude: m*, "mean" | "min" | "max" | "initializer" | a positive number.
+    n_vectors: 0 for as many as the initializer has tokens.
+    steps: optimizer steps.
+    batch_size: pictures per step.
+    microbatch_size: pictures per network pass, 0 for the whole batch; lower saves memory, not time.
+    learning_rate: tangent of the angle by which each step turns v.
+    kappa: concentration of the von Mises-Fisher prior; 0 leaves it out.
+    """
+
+    initializer: str
+    magnitude: str | float = "mean"
+    n_vectors: int = 0
+    steps: int = 400
+    batch_size: int = 4
+    microbatch_size: int = 0
+    learning_rate: float = 0.04
+    kappa: float = 1e-4
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("batch_size", 1), ("microbatch_size", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; it has to be {least} or more.")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise ValueError(f"learning_rate is {self.learning_rate}; it has to be above 0 (the recipe uses 0.04).")
+        if not (math.isfinite(self.kappa) and self.kappa >= 0):
+            raise ValueError(f"kappa is {self.kappa}; it has to be 0 (no prior) or above (the recipe uses 1e-4).")
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one step did.
+
+    step: 1 for the first. loss: batch mean. vectors: `m* v` by encoder key, `[n_vectors, dim]` float32 on the CPU.
+    By encoder key, means over the rows: angle_to_prior, degrees between v and mu; data_gradient_norm, the length
+    of dL/dv, to be held against kappa. moved: False where a zero or non-finite gradient left a row in place.
+    """
+
+    step: int
+    loss: float
+    vectors: Mapping[str, Tensor]
+    angle_to_prior: Mapping[str, float]
+    data_gradient_norm: Mapping[str, float]
+    moved: bool
+
+
+def train(
+    text_encoder: TextEncoder,
+    denoiser: Denoiser,
+    images: Sequence[TrainingImage],
+    config: TrainingConfig,
+    on_step: Callable[[StepReport], None] = lambda report: None,
+) -> dict[str, Tensor]:
+    """Learn the direction of a concept (paper Algorithm 1).
+
+    Args:
+        text_encoder, denoiser: the host's model; nothing of theirs is changed.
+        images: at least one picture.
+        config: the recipe.
+        on_step: called after every step; what it raises ends the run.
+
+    Returns:
+        `m* v` by encoder key, `[n_vectors, dim]` float32 on the CPU.
+
+    Raises:
+        ValueError: no images, unequal picture sizes, or an initializer the vocabulary does not carry.
+    """
+    _check_images(images)
+    start = start_from_word(
+        config.initializer,
+        text_encoder.token_ids(config.initializer),
+        text_encoder.vocabularies,
+        config.magnitude,
+        config.n_vectors,
+    )
+    directions = {key: torch.nn.Parameter(s.direction.clone()) for key, s in start.items()}
+    optimizer = RiemannianSGD(
+        [{"params": [v], "mu": start[key].direction} for key, v in directions.items()],
+        lr=config.learning_rate,
+        kappa=config.kappa,
+    )
+    generator = torch.Generator().manual_seed(config.seed)
+    device = denoiser.device
+    loss_scale = denoiser.loss_scale
+    result: dict[str, Tensor] = {}
+
+    for step in range(1, config.steps + 1):
+        batch = draw_batch(images, config.batch_size, generator)
+        sigma = denoiser.sigmas(batch.u)
+
+        # Each distinct caption is encoded once; the network then sees leaves, so that one backward pass
+        # through the text encoders serves all microbatches.
+        captions = list(dict.fromkeys(batch.captions))
+        caption_index = torch.tensor([captions.index(caption) for caption in batch.captions])
+        vectors = {key: start[key].magnitude * v for key, v in directions.items()}
+        conditioning = text_encoder.encode(captions, vectors)
+        leaf = conditioning.detached()
+
+        loss = 0.0
+        for rows in torch.split(torch.arange(config.batch_size), config.microbatch_size or config.batch_size):
+            losses = denoiser.loss(
+                batch.latents[rows].to(device),
+                leaf.select(caption_index[rows]),
+                sigma[rows].to(device),
+                batch.noise[rows].to(device),
+                batch.framing[rows],
+            )
+            torch.autograd.backward(losses.sum() * (loss_scale / config.batch_size))
+            loss += float(losses.detach().sum()) / config.batch_size
+
+        optimizer.zero_grad()
+        conditioning.backward(leaf, loss_scale)
+        optimizer.step()
+
+        moved = all(bool(optimizer.state[v]["moved"].all()) for v in directions.values())
+        if not moved and loss_scale > 1:
+            loss_scale /= 2  # too large a scale overflows half precision
+
+        result = {key: (start[key].magnitude * v).detach().cpu().clone() for key, v in directions.items()}
+        on_step(
+            StepReport(
+                step=step,
+                loss=loss,
+                vectors=result,
+                angle_to_prior={key: _degrees(v, start[key].direction) for key, v in directions.items()},
+                data_gradient_norm={
+                    key: float(optimizer.state[v]["data_gradient_norm"].mean()) for key, v in directions.items()
+                },
+                moved=moved,
+            )
+        )
+    return result
+
+
+def _check_images(images: Sequence[TrainingImage]) -> None:
+    if not images:
+        raise ValueError("There are no images to learn from. Connect 3 to 6 pictures of the subject or style.")
+    edges = {min(image.mean.shape[-2:]) for image in images}
+    if len(edges) > 1:
+        raise ValueError(f"The latents' short sides differ: {sorted(edges)}. Resize all pictures to one resolution.")
+
+
+def _degrees(v: Tensor, mu: Tensor) -> float:
+    return math.degrees(float(sphere.dist(v.detach(), mu).mean()))

@@ -1,0 +1,72 @@
+"""What a training run sees: pictures as VAE posteriors, and the batches drawn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TrainingImage:
+    """One picture, encoded once.
+
+    mean, std: the VAE's posterior, `[C, h, w]` float32 on the CPU, short side equal for all pictures of a run.
+    original_size: height and width in pixels before resizing.
+    captions: what may be said of it, each with `{}` where the concept's name stands; one is drawn per use.
+    pixels_per_latent: edge of the square of pixels behind one latent.
+    """
+
+    mean: Tensor
+    std: Tensor
+    original_size: tuple[int, int]
+    captions: tuple[str, ...]
+    pixels_per_latent: int = 8
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's data: latents and noise `[B, C, s, s]`, u `[B]` in [0, 1), framing int64 `[B, 6]`."""
+
+    latents: Tensor
+    noise: Tensor
+    u: Tensor
+    framing: Tensor
+    captions: tuple[str, ...]
+
+
+def draw_batch(images: Sequence[TrainingImage], batch_size: int, generator: torch.Generator) -> Batch:
+    """Draw pictures, square crops, posterior samples, captions, noise levels and noise.
+
+    The crop is taken from the posterior, in steps of one latent: it replaces a random crop in pixels
+    (reference recipe) without encoding again. Pictures are drawn without replacement where the batch allows.
+    """
+    order = torch.cat([torch.randperm(len(images), generator=generator) for _ in range(-(-batch_size // len(images)))])[
+        :batch_size
+    ]
+    latents, framing, captions = [], [], []
+    for index in order.tolist():
+        image = images[index]
+        height, width = image.mean.shape[-2:]
+        edge = min(height, width)
+        top, left = _integer(height - edge + 1, generator), _integer(width - edge + 1, generator)
+        window = (slice(None), slice(top, top + edge), slice(left, left + edge))
+        sample = torch.randn((image.mean.shape[0], edge, edge), generator=generator)
+        latents.append(image.mean[window] + image.std[window] * sample)
+        scale = image.pixels_per_latent
+        framing.append([*image.original_size, top * scale, left * scale, edge * scale, edge * scale])
+        captions.append(image.captions[_integer(len(image.captions), generator)])
+    stacked = torch.stack(latents)
+    return Batch(
+        latents=stacked,
+        noise=torch.randn(stacked.shape, generator=generator),
+        u=torch.rand(batch_size, generator=generator),
+        framing=torch.tensor(framing),
+        captions=tuple(captions),
+    )
+
+
+def _integer(end: int, generator: torch.Generator) -> int:
+    return int(torch.randint(end, (), generator=generator))

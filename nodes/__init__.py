@@ -1,0 +1,1 @@
+"""What a person drags into a graph: one file per node."""

@@ -1,0 +1,118 @@
+"""The host's MODEL as dti_core's Denoiser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import comfy.ldm.modules.attention
+import comfy.model_management
+import comfy.model_sampling
+import torch
+from torch import Tensor
+
+from ...dti_core.objective import noise_error, per_sample_mse, velocity_error
+from ...dti_core.protocols import Conditioning
+from ...dti_core.training_data import TrainingImage
+
+
+class HostDenoiser:
+    """Runs the diffusion network through the host's `apply_model`, on the model as it is patched.
+
+    patcher: a loaded ModelPatcher.
+    """
+
+    def __init__(self, patcher) -> None:
+        self._model = patcher.model
+        self._sampling = patcher.get_model_object("model_sampling")
+        self._error = training_error(self._sampling)
+        self._transformer_options = {
+            **patcher.model_options.get("transformer_options", {}),
+            # SageAttention and its like have no backward pass.
+            "optimized_attention_override": _differentiable_attention,
+        }
+        self.model_type: str = patcher.model.model_type.name
+        self.device: torch.device = patcher.load_device
+        # fp16 gradients of a mean over a picture lie below its smallest normal number.
+        self.loss_scale = 2.0**15 if _compute_dtype(patcher) == torch.float16 else 1.0
+
+    def sigmas(self, u: Tensor) -> Tensor:
+        """See `dti_core.protocols.Denoiser`."""
+        schedule = self._sampling.sigmas.float().cpu()
+        return schedule[(u * len(schedule)).long()]
+
+    def loss(
+        self, latents: Tensor, conditioning: Conditioning, sigma: Tensor, noise: Tensor, framing: Tensor
+    ) -> Tensor:
+        """See `dti_core.protocols.Denoiser`. Call inside `differentiable`."""
+        x0 = self._model.process_latent_in(latents)
+        x_t = self._sampling.noise_scaling(sigma, noise, x0)
+        conds = self._conds(conditioning, noise, framing)
+        denoised = self._model.apply_model(x_t, sigma, transformer_options=dict(self._transformer_options), **conds)
+        return per_sample_mse(self._error(denoised, x0, sigma))
+
+    def check_conditioning(self, conditioning: Conditioning) -> None:
+        """Raise ValueError where the text encoder belongs to another kind of model."""
+        config = self._model.model_config.unet_config
+        wanted, got = config.get("context_dim"), conditioning.context.shape[-1]
+        if wanted is not None and wanted != got:
+            raise ValueError(
+                f"This clip gives conditioning {got} wide, but the model takes {wanted}. "
+                "Connect the CLIP output of the checkpoint that the model comes from."
+            )
+
+    def check_latents(self, image: TrainingImage) -> None:
+        """Raise ValueError where the VAE belongs to another kind of model."""
+        wanted, channels = self._model.latent_format.latent_channels, image.mean.shape[0]
+        if wanted != channels:
+            raise ValueError(
+                f"This vae gives latents of {channels} channels, but the model takes {wanted}. "
+                "Connect the VAE output of the checkpoint that the model comes from."
+            )
+
+    def _conds(self, conditioning: Conditioning, noise: Tensor, framing: Tensor) -> dict[str, object]:
+        """What the model takes beside x_t and sigma; made a sample at a time, as sizes are numbers to the host."""
+        samples = []
+        for i, (height, width, top, left, target_height, target_width) in enumerate(framing.tolist()):
+            conds = self._model.extra_conds(
+                cross_attn=conditioning.context[i : i + 1],
+                pooled_output=None if conditioning.pooled is None else conditioning.pooled[i : i + 1],
+                noise=noise[i : i + 1],
+                device=noise.device,
+                prompt_type="positive",
+                height=height,
+                width=width,
+                crop_h=top,
+                crop_w=left,
+                target_height=target_height,
+                target_width=target_width,
+            )
+            samples.append({name: cond.cond for name, cond in conds.items()})
+        return {
+            name: torch.cat([sample[name] for sample in samples]) if torch.is_tensor(value) else value
+            for name, value in samples[0].items()
+        }
+
+
+def training_error(sampling) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """The error in which the checkpoint was trained, for the host's `model_sampling`.
+
+    Raises ValueError for a kind of sampling whose objective is not known here.
+    """
+    host = comfy.model_sampling
+    if isinstance(sampling, host.V_PREDICTION):  # and EDM, its subclass
+        return partial(velocity_error, sigma_data=float(sampling.sigma_data))
+    if isinstance(sampling, host.CONST) or (isinstance(sampling, host.EPS) and not isinstance(sampling, host.X0)):
+        return noise_error
+    raise ValueError(
+        f"The model's sampling type is {[c.__name__ for c in type(sampling).__mro__[1:3]]}; DTI can train eps, "
+        "v-prediction and flow models. Connect the model before any node that changes its sampling."
+    )
+
+
+def _compute_dtype(patcher) -> torch.dtype:
+    return patcher.get_model_object("manual_cast_dtype") or patcher.model.get_dtype()
+
+
+def _differentiable_attention(func, *args, **kwargs):
+    return comfy.ldm.modules.attention.attention_pytorch(*args, **kwargs)

@@ -1,0 +1,51 @@
+"""Gradients through the host's frozen modules, without a trace afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+
+@contextmanager
+def differentiable(*modules: torch.nn.Module) -> Iterator[None]:
+    """Make modules differentiable in their inputs while the context lasts.
+
+    Weights stay frozen. Two things of the host's stand in the way: a node's weights are inference tensors,
+    which autograd cannot save, and its CLIP layers add their residual in place onto what LayerNorm has saved.
+    So every parameter and buffer is replaced by an ordinary tensor on the same memory, and every LayerNorm
+    gets a copy of its input. Both are undone on leaving, however that happens.
+    """
+    originals: list[tuple[dict, str, Tensor]] = []
+    hooks = []
+    with torch.inference_mode(False), torch.enable_grad():
+        try:
+            for child in (child for module in modules for child in module.modules()):
+                for slots, wrap in ((child._parameters, _frozen), (child._buffers, _alias)):
+                    for name, tensor in slots.items():
+                        if tensor is not None:
+                            originals.append((slots, name, tensor))
+                            slots[name] = wrap(tensor)
+                if isinstance(child, torch.nn.LayerNorm):
+                    hooks.append(child.register_forward_pre_hook(_clone_input))
+            yield
+        finally:
+            for slots, name, tensor in originals:
+                slots[name] = tensor
+            for hook in hooks:
+                hook.remove()
+
+
+def _alias(tensor: Tensor) -> Tensor:
+    alias = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+    return alias.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride())
+
+
+def _frozen(parameter: Tensor) -> torch.nn.Parameter:
+    return torch.nn.Parameter(_alias(parameter), requires_grad=False)
+
+
+def _clone_input(module: torch.nn.Module, args: tuple) -> tuple:
+    return (args[0].clone(), *args[1:])

@@ -1,0 +1,71 @@
+"""What a run tells the person who waits for it, and what it leaves on disk on the way."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import comfy.model_management
+import comfy.utils
+from server import PromptServer
+
+from ...dti_core.concept_embedding import ConceptEmbedding
+from ...dti_core.training import StepReport
+from .embedding_folder import free_name, save_to_folder
+
+log = logging.getLogger(__name__)
+
+
+class RunReport:
+    """Receives each step: progress bar, text on the node, losses, checkpoint files, and the Stop button.
+
+    name, metadata: of the embedding that is being learned.
+    node_id: where the text is shown.
+    save_every: steps between checkpoint files `<name>-step<N>`, 0 for none.
+    overwrite: whether checkpoints of an earlier run may be replaced; else they are numbered.
+    """
+
+    def __init__(
+        self, name: str, metadata: Mapping[str, str], node_id: str, steps: int, save_every: int, overwrite: bool
+    ) -> None:
+        self.losses: list[float] = []
+        self._name = name
+        self._metadata = metadata
+        self._node_id = node_id
+        self._steps = steps
+        self._save_every = save_every
+        self._if_exists = "replace" if overwrite else "number"
+        self._progress = comfy.utils.ProgressBar(steps)
+        self._last: StepReport | None = None
+        self._saved_step = 0
+
+    def __call__(self, report: StepReport) -> None:
+        """Take note of one step. Raises the host's interrupt where Stop was pressed."""
+        self._last = report
+        self.losses.append(report.loss)
+        if not report.moved:
+            log.warning("DTI step %d: a gradient was zero or not finite; the vector stayed in place.", report.step)
+        if self._save_every and report.step % self._save_every == 0 and report.step < self._steps:
+            self.save_checkpoint()
+        self.show(_line(report, self._steps))
+        self._progress.update_absolute(report.step, self._steps)
+        comfy.model_management.throw_exception_if_processing_interrupted()
+
+    def show(self, text: str) -> None:
+        """Put text onto the node."""
+        PromptServer.instance.send_progress_text(text, self._node_id)
+
+    def save_checkpoint(self) -> None:
+        """Keep what has been learned so far as `<name>-step<N>`, unless that step is on disk already."""
+        if self._last is None or self._last.step == self._saved_step:
+            return
+        name = free_name(f"{self._name}-step{self._last.step}", self._if_exists)
+        metadata = {**self._metadata, "dti.step": str(self._last.step)}
+        path = save_to_folder(ConceptEmbedding(name, self._last.vectors, metadata), self._if_exists == "replace")
+        log.info("DTI: saved step %d to %s", self._last.step, path)
+        self._saved_step = self._last.step
+
+
+def _line(report: StepReport, steps: int) -> str:
+    angles = ", ".join(f"{key} {angle:.0f}" for key, angle in report.angle_to_prior.items())
+    return f"step {report.step} of {steps}   loss {report.loss:.4f}   degrees from the initializer: {angles}"

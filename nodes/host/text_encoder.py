@@ -1,0 +1,122 @@
+"""The host's CLIP as dti_core's TextEncoder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from comfy.sd1_clip import SDTokenizer
+from torch import Tensor
+
+from ...dti_core.concept_embedding import ConceptEmbedding
+from ...dti_core.embedding_file import check_widths
+from ...dti_core.protocols import Conditioning
+from ...dti_core.vocabulary import Vocabulary
+from .prompt_clip import clip_with_embedding
+
+
+def sub_tokenizers(clip) -> dict[str, SDTokenizer]:
+    """The tokenizer of every text encoder of a CLIP by encoder key ("clip_l", "clip_g", ...)."""
+    return {key: tokenizer for key, tokenizer in vars(clip.tokenizer).items() if isinstance(tokenizer, SDTokenizer)}
+
+
+def check_fits(clip, embedding: ConceptEmbedding) -> None:
+    """Raise ValueError where the embedding has no vectors of the right width for an encoder of `clip`."""
+    check_widths(embedding, {key: tokenizer.embedding_size for key, tokenizer in sub_tokenizers(clip).items()})
+
+
+class HostTextEncoder:
+    """Encodes through the host's own tokenizer and text encoders, as its CLIPTextEncode does.
+
+    clip: a CLIP whose model is loaded. model: the module to run, `clip.cond_stage_model` or a copy of it.
+    """
+
+    def __init__(self, clip, model: torch.nn.Module) -> None:
+        self._clip = clip
+        self._model = model
+        self._tokenizers = sub_tokenizers(clip)
+        self.vocabularies: Mapping[str, Vocabulary] = {
+            key: _vocabulary(key, getattr(model, key), tokenizer) for key, tokenizer in self._tokenizers.items()
+        }
+        self._slot_clips: dict[int, tuple[object, str]] = {}
+        self._tokens: dict[tuple[str, int], dict] = {}
+
+    def token_ids(self, text: str) -> dict[str, list[int]]:
+        """Token ids by encoder key. Raises ValueError where a word is not in the vocabulary."""
+        ids = {key: _token_ids(tokenizer, text) for key, tokenizer in self._tokenizers.items()}
+        for key, tokenizer in self._tokenizers.items():
+            _check_known(text, [tokenizer.inv_vocab[i] for i in ids[key]])
+        return ids
+
+    def encode(self, captions: Sequence[str], vectors: Mapping[str, Tensor]) -> Conditioning:
+        """See `dti_core.protocols.TextEncoder`. Call inside `differentiable`."""
+        contexts, pooled = zip(*(self._encode(caption, vectors) for caption in captions), strict=True)
+        # Captions beyond 75 tokens come in several windows. Repeating the shorter ones changes nothing in
+        # attention, and is how the host brings prompts of unequal length together.
+        length = math.lcm(*(context.shape[1] for context in contexts))
+        contexts = [context.repeat(1, length // context.shape[1], 1) for context in contexts]
+        return Conditioning(torch.cat(contexts), None if pooled[0] is None else torch.cat(pooled))
+
+    def _encode(self, caption: str, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        n_vectors = len(next(iter(vectors.values())))
+        tokens = {
+            name: [
+                [(_fill(token, vectors[_encoder_key(name, vectors)]), weight) for token, weight in window]
+                for window in windows
+            ]
+            for name, windows in self._slots(caption, n_vectors).items()
+        }
+        options = {} if self._clip.layer_idx is None else {"layer": self._clip.layer_idx}
+        self._model.reset_clip_options()
+        # Hosts that stream weights need to be told where to compute; older ones ignore the key.
+        self._model.set_clip_options({**options, "execution_device": self._clip.patcher.load_device})
+        context, pooled = self._model.encode_token_weights(tokens)[:2]
+        return context, pooled
+
+    def _slots(self, caption: str, n_vectors: int) -> dict:
+        """The caption's tokens with a slot tensor, filled with its row's number, where each vector goes."""
+        if n_vectors not in self._slot_clips:
+            rows = torch.arange(1.0, n_vectors + 1).reshape(-1, 1)
+            slots = {key: rows.repeat(1, v.dim) for key, v in self.vocabularies.items()}
+            self._slot_clips[n_vectors] = clip_with_embedding(self._clip, ConceptEmbedding("dti_slots", slots, {}))
+        if (caption, n_vectors) not in self._tokens:
+            clip, trigger = self._slot_clips[n_vectors]
+            self._tokens[caption, n_vectors] = clip.tokenize(caption.replace("{}", trigger))
+        return self._tokens[caption, n_vectors]
+
+
+def _fill(token: int | Tensor, vectors: Tensor) -> int | Tensor:
+    return vectors[round(float(token[0])) - 1] if torch.is_tensor(token) else token
+
+
+def _encoder_key(name: str, vectors: Mapping[str, Tensor]) -> str:
+    """The host names CLIP's token lists "l" and "g" where the encoders are "clip_l" and "clip_g"."""
+    return name if name in vectors else f"clip_{name}"
+
+
+def _vocabulary(key: str, encoder: torch.nn.Module, tokenizer: SDTokenizer) -> Vocabulary:
+    table = encoder.transformer.get_input_embeddings()
+    if getattr(table, "weight", None) is None:
+        raise ValueError(
+            f"The text encoder {key} has no table of token embeddings, so it cannot learn a word. "
+            "DTI trains encoders that look words up in a table, such as SDXL's CLIP-L and CLIP-G."
+        )
+    special = frozenset(i for i in encoder.special_tokens.values() if isinstance(i, int))
+    return Vocabulary(table.weight, special, tokenizer.inv_vocab)
+
+
+def _token_ids(tokenizer: SDTokenizer, text: str) -> list[int]:
+    end = -1 if tokenizer.tokenizer_adds_end_token else None
+    return tokenizer.tokenizer(text)["input_ids"][tokenizer.tokens_start : end]
+
+
+def _check_known(text: str, pieces: list[str]) -> None:
+    """CLIP's tokenizer marks the last piece of a word; a word of several pieces is one it does not know."""
+    known_end = "</w>"
+    if any(piece.endswith(known_end) for piece in pieces) and not all(p.endswith(known_end) for p in pieces):
+        shown = " + ".join(piece.removesuffix(known_end) for piece in pieces)
+        raise ValueError(
+            f"The initializer {text!r} is not in the text encoder's vocabulary: it would fall into {shown}. "
+            "Use plain words for what the pictures show, such as 'dog', 'teapot' or 'stuffed animal'."
+        )

@@ -1,0 +1,54 @@
+"""Load DTI Embedding: a word from models/embeddings, ready for prompts."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..dti_core.embedding_file import load_embedding
+from ..dti_core.embedding_name import trigger
+from .embedding_type import DTIEmbedding
+from .host.embedding_folder import embedding_files, embedding_path, file_digest, name_of
+from .host.text_encoder import check_fits
+
+
+class DTILoadEmbedding(io.ComfyNode):
+    """Reads one embedding file, and hands on a CLIP so that prompts after it are never stale."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DTI_LoadEmbedding",
+            display_name="Load DTI Embedding",
+            category="DTI",
+            description=(
+                "Loads a word from models/embeddings. Send clip through it to the prompt, so that a file that has "
+                "changed is read again."
+            ),
+            inputs=[
+                io.Combo.Input(
+                    "embedding",
+                    options=embedding_files(),
+                    tooltip="A file in models/embeddings. Press R to look again.",
+                ),
+                io.Clip.Input("clip", optional=True, tooltip="The text encoders that the prompt uses."),
+            ],
+            outputs=[
+                DTIEmbedding.Output(display_name="embedding", tooltip="The word's vectors."),
+                io.Clip.Output(display_name="clip", tooltip="The same text encoders; connect them to the prompt."),
+                io.String.Output(
+                    display_name="trigger", tooltip="The text that calls the word in a prompt, spaces included."
+                ),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, embedding, clip=None) -> str:
+        """The file's digest: the host runs the node again when the file has changed."""
+        return file_digest(embedding_path(embedding))
+
+    @classmethod
+    def execute(cls, embedding, clip=None) -> io.NodeOutput:
+        loaded = load_embedding(embedding_path(embedding))
+        if clip is not None:
+            check_fits(clip, loaded)
+        return io.NodeOutput(loaded, None if clip is None else clip.clone(), trigger(name_of(embedding)))

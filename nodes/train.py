@@ -1,0 +1,193 @@
+"""DTI Train: learn a word from pictures."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from comfy_api.latest import io
+
+from ..dti_core.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES, captions_by_picture
+from ..dti_core.concept_embedding import ConceptEmbedding
+from ..dti_core.embedding_name import trigger
+from ..dti_core.training import TrainingConfig, train
+from .embedding_type import DTIEmbedding
+from .host.embedding_folder import check_reload, free_name, save_to_folder
+from .host.metadata import run_metadata
+from .host.posterior import encode_images
+from .host.run_report import RunReport
+from .host.schema import ADVANCED
+from .host.session import training_session
+
+TEMPLATES = {"object": OBJECT_TEMPLATES, "style": STYLE_TEMPLATES}
+
+
+class DTITrain(io.ComfyNode):
+    """Runs `dti_core.training.train` on the models that the graph has loaded."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DTI_Train",
+            display_name="DTI Train",
+            category="DTI",
+            description=(
+                "Learns a new word for a subject or a style from 3 to 6 pictures, on the model that is loaded, and "
+                "saves it to models/embeddings. Directional Textual Inversion: only the direction of the word's "
+                "vector is learned, its length stays that of ordinary words."
+            ),
+            is_input_list=True,
+            is_output_node=True,
+            hidden=[io.Hidden.unique_id],
+            inputs=[
+                io.Model.Input("model", tooltip="The model to learn on. It is not changed."),
+                io.Clip.Input("clip", tooltip="The text encoders of the same checkpoint. They are not changed."),
+                io.Vae.Input("vae", tooltip="The VAE of the same checkpoint."),
+                io.Image.Input(
+                    "images",
+                    tooltip="3 to 6 pictures: a batch, or a list of any sizes as the dataset loaders give it.",
+                ),
+                io.String.Input(
+                    "name",
+                    default="my_concept",
+                    tooltip="Name of the new word and its file. Letters, digits, '_', '-', '.'; '/' for a subfolder.",
+                ),
+                io.String.Input(
+                    "initializer",
+                    default="dog",
+                    tooltip="What the pictures show in an ordinary word: 'dog', 'teapot', 'painting'. The search "
+                    "starts there and stays near. Two words give two vectors.",
+                ),
+                io.Combo.Input(
+                    "templates",
+                    options=list(TEMPLATES),
+                    default="object",
+                    tooltip="Captions to learn with: 'a photo of a ...' for a subject, 'a painting in the style of "
+                    "...' for a style. Your own captions replace them.",
+                ),
+                io.String.Input(
+                    "captions",
+                    multiline=True,
+                    default="",
+                    optional=True,
+                    tooltip="Your own captions, {} where the new word goes: one a line, drawn at random, or a list "
+                    "with one for each picture. Say what else is to be seen, and it is not learned. Empty: templates.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=400,
+                    min=1,
+                    max=100000,
+                    tooltip="Training steps. Fewer follow the prompt better, more resemble the pictures better.",
+                ),
+                io.Int.Input(
+                    "batch_size", default=4, min=1, max=64, tooltip="Pictures per step. More: steadier and slower."
+                ),
+                io.Int.Input(
+                    "resolution",
+                    default=768,
+                    min=64,
+                    max=2048,
+                    step=64,
+                    tooltip="Short side in pixels that pictures are brought to. 768 suits SDXL; lower saves memory.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=42,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    tooltip="Same seed, same pictures, same machine: the same word.",
+                ),
+                io.Float.Input(
+                    "learning_rate",
+                    default=0.04,
+                    min=0.0001,
+                    max=1.0,
+                    step=0.0001,
+                    tooltip="How far each step turns the vector: 0.04 is 2.3 degrees.",
+                    **ADVANCED,
+                ),
+                io.Float.Input(
+                    "kappa",
+                    default=0.0001,
+                    min=0.0,
+                    max=1.0,
+                    step=0.00001,
+                    tooltip="Pull towards the initializer. Higher follows the prompt better, lower resembles the "
+                    "pictures better. 0: none.",
+                    **ADVANCED,
+                ),
+                io.Combo.Input(
+                    "magnitude",
+                    options=["mean", "initializer", "min", "max"],
+                    default="mean",
+                    tooltip="Length of the vector: the mean over the vocabulary's words, or the initializer's own.",
+                    **ADVANCED,
+                ),
+                io.Int.Input(
+                    "n_vectors",
+                    default=0,
+                    min=0,
+                    max=32,
+                    tooltip="Vectors (prompt tokens) of the word. 0: as many as the initializer has tokens; above "
+                    "that its tokens are repeated in order.",
+                    **ADVANCED,
+                ),
+                io.Int.Input(
+                    "microbatch_size",
+                    default=0,
+                    min=0,
+                    max=64,
+                    tooltip="Pictures that pass through the model at a time. 0: the whole batch. 1 needs the least "
+                    "memory; the result is the same.",
+                    **ADVANCED,
+                ),
+                io.Int.Input(
+                    "save_every",
+                    default=100,
+                    min=0,
+                    max=100000,
+                    tooltip="Steps between files <name>-step<N>. 0: only the result. Stop always keeps the last step.",
+                    **ADVANCED,
+                ),
+                io.Combo.Input(
+                    "if_exists",
+                    options=["error", "number", "replace"],
+                    default="error",
+                    tooltip="When the name is taken: refuse, save under a numbered name, or replace the file.",
+                    **ADVANCED,
+                ),
+            ],
+            outputs=[
+                DTIEmbedding.Output(display_name="embedding", tooltip="The learned word."),
+                io.Custom("LOSS_MAP").Output(display_name="loss", tooltip="Losses, for Plot Loss Graph."),
+                io.String.Output(
+                    display_name="trigger", tooltip="The text that calls the word in a prompt, spaces included."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, images, captions=("",), **settings) -> io.NodeOutput:
+        # Every input comes as a list, so that a list of pictures is one run and not one run each.
+        one = {name: values[0] for name, values in settings.items()}
+        pictures = [picture for batch in images for picture in batch]
+        config = TrainingConfig(**{field.name: one[field.name] for field in fields(TrainingConfig)})
+        captions = captions_by_picture(captions, TEMPLATES[one["templates"]], len(pictures))
+        name = free_name(one["name"], one["if_exists"])
+        replace = one["if_exists"] == "replace"
+
+        data = encode_images(one["vae"], pictures, one["resolution"], captions)
+        with training_session(one["model"], one["clip"]) as (text_encoder, denoiser):
+            denoiser.check_latents(data[0])
+            metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"])
+            report = RunReport(name, metadata, cls.hidden.unique_id, config.steps, one["save_every"], replace)
+            try:
+                vectors = train(text_encoder, denoiser, data, config, report)
+            except BaseException:
+                report.save_checkpoint()
+                raise
+        embedding = ConceptEmbedding(name, vectors, metadata)
+        path = save_to_folder(embedding, overwrite=replace)
+        check_reload(one["clip"], embedding)
+        report.show(f"saved to {path}")
+        return io.NodeOutput(embedding, {"loss": report.losses}, trigger(name))
