@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# Textual Inversion's ImageNet templates, as the DTI reference uses them (facts: reference.md 1.5).
+# Textual Inversion's ImageNet templates, as the DTI reference uses them (src/dti/constants.py of kunheek/dti).
 OBJECT_TEMPLATES = (
     "a photo of a {}",
     "a rendering of a {}",
@@ -75,9 +75,9 @@ def captions_by_picture(
 ) -> tuple[tuple[str, ...], ...]:
     """What may be said of each picture.
 
-    One text is a list of captions, one a line, any of which fits any picture; an empty one stands for `templates`.
-    Several texts are one caption per picture. Raises ValueError for another number of texts, and for captions that
-    `check_captions` refuses.
+    One text is a list of captions, one a line, any of which fits any picture; an empty one stands for
+    `templates`. Several texts are one caption per picture. Raises ValueError for another number of texts, and
+    for captions that `check_captions` refuses.
     """
     if len(typed) > 1:
         if len(typed) != n_pictures:

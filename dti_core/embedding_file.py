@@ -1,4 +1,4 @@
-"""Embedding files: safetensors that every tool reads (facts: ecosystem.md D2).
+"""Embedding files: safetensors that every tool reads.
 
 A model with one text encoder gets exactly one tensor, `emb_params`; others get one tensor per encoder key,
 SDXL exactly `clip_l` and `clip_g`. All of them are [n_vectors, dim] float32. Everything else is header
@@ -74,7 +74,7 @@ def load_embedding(path: str | Path) -> ConceptEmbedding:
 
 
 def check_widths(embedding: ConceptEmbedding, expected: Mapping[str, int]) -> None:
-    """Raise ValueError unless `embedding` has vectors of the `expected` width for each encoder key of a model.
+    """Raise ValueError unless `embedding` has vectors of the `expected` widths, by a model's encoder keys.
 
     Further encoders in the embedding are allowed, as the host ignores them.
     """

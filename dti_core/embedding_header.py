@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import operator
 import os
 import re
 from collections.abc import Mapping
@@ -105,7 +106,7 @@ def not_whole(path: Path, reason: str) -> ValueError:
 def _parsed_header(entries: dict[str, Any], start: int) -> FileHeader:
     metadata = {str(key): str(value) for key, value in entries.pop("__metadata__", {}).items()}
     tensors = {
-        key: TensorInfo(str(entry["dtype"]), tuple(int(length) for length in entry["shape"]))
+        key: TensorInfo(str(entry["dtype"]), tuple(operator.index(length) for length in entry["shape"]))
         for key, entry in entries.items()
     }
     return FileHeader(tensors, metadata, start)

@@ -1,4 +1,4 @@
-"""Which names a prompt can carry as `embedding:name`, after the host's tokenizer (facts: ecosystem.md B4)."""
+"""Which names a prompt can carry as `embedding:name`, after the host's tokenizer (comfy/sd1_clip.py)."""
 
 from __future__ import annotations
 

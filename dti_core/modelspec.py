@@ -41,7 +41,7 @@ def modelspec_metadata(
     created: datetime,
     prediction_type: str = "epsilon",
 ) -> dict[str, str]:
-    """Header entries of sai_model_spec 1.0.1 for a textual inversion (facts: ecosystem.md D3).
+    """Header entries of sai_model_spec 1.0.1 for a textual inversion, as kohya-ss/sd-scripts writes them.
 
     Args:
         widths: encoder key to embedding width.

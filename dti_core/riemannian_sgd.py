@@ -32,7 +32,7 @@ class RiemannianSGD(Optimizer):
     Parameters are [n, dim] with unit rows, float32 (or float64). A group may bring its own ``lr``, ``kappa``
     and ``mu``, the [n, dim] prior directions of its parameter; ``mu`` may be None where kappa is 0.
 
-    A row whose data gradient is not finite, or whose gradient has no tangent part, stays where it is. After
+    A row whose data gradient is zero or not finite, or whose gradient has no tangent part, stays where it is. After
     each step ``state[v]`` reports, as tensors on v's device, per row [n]: ``data_gradient_norm`` (|g_data|),
     ``riemannian_gradient_norm`` (|g|) and ``moved`` (bool); and ``step``, the number of steps taken.
 
@@ -93,8 +93,9 @@ class RiemannianSGD(Optimizer):
         data_norm = g_data.norm(dim=-1, keepdim=True)
         norm = g.norm(dim=-1, keepdim=True)
         # What is left of a gradient along v is rounding noise; at full length it would be a random step.
+        # Where the gradient is not finite, neither is its norm, and the comparison is False.
         noise = 8 * torch.finfo(v.dtype).eps * g_euc.norm(dim=-1, keepdim=True)
-        moved = data_norm.isfinite() & (norm > noise)
+        moved = (norm > noise) & (data_norm > 0)
         v.copy_(torch.where(moved, retr(v, -group["lr"] * (g / norm)), v))
 
         state = self.state[v]

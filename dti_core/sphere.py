@@ -54,9 +54,7 @@ def logmap(x: Tensor, y: Tensor) -> Tensor:
             "logmap got two antipodal points, which have no single shortest path between them; "
             "pass points less than pi apart."
         )
-    # Taking +-x off y first leaves the tangent part as it is and avoids cancellation at both ends.
-    same_half = (x * y).sum(dim=-1, keepdim=True) >= 0
-    tangent = egrad2rgrad(x, torch.where(same_half, y - x, y + x))
+    tangent = egrad2rgrad(x, y - x)
     length = tangent.norm(dim=-1, keepdim=True)
     return torch.where(length > 0, tangent * (dist(x, y, keepdim=True) / length), tangent)
 

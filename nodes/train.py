@@ -172,6 +172,8 @@ class DTITrain(io.ComfyNode):
         one = {name: values[0] for name, values in settings.items()}
         pictures = [picture for batch in images for picture in batch]
         config = TrainingConfig(**{field.name: one[field.name] for field in fields(TrainingConfig)})
+        if one["templates"] not in TEMPLATES:
+            raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
         captions = captions_by_picture(captions, TEMPLATES[one["templates"]], len(pictures))
         name = free_name(one["name"], one["if_exists"])
         replace = one["if_exists"] == "replace"

@@ -104,9 +104,10 @@ def training_error(sampling) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
         return partial(velocity_error, sigma_data=float(sampling.sigma_data))
     if isinstance(sampling, host.CONST) or (isinstance(sampling, host.EPS) and not isinstance(sampling, host.X0)):
         return noise_error
+    kinds = [kind.__name__ for kind in type(sampling).__mro__ if kind.__module__ == host.__name__]
     raise ValueError(
-        f"The model's sampling type is {[c.__name__ for c in type(sampling).__mro__[1:3]]}; DTI can train eps, "
-        "v-prediction and flow models. Connect the model before any node that changes its sampling."
+        f"The model's sampling is {' + '.join(kinds)}, and DTI trains eps, v-prediction and flow models. "
+        "Use such a model, or connect it before the node that changes its sampling."
     )
 
 

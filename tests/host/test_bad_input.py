@@ -1,0 +1,98 @@
+"""Bad input to DTI Train: a clear error from the node, nothing half-written, the next run works."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from comfy_host.client import Client, HostError
+from comfy_host.graphs import node, train
+
+QUICK = {"steps": 2, "resolution": 128, "save_every": 0}
+
+
+@pytest.fixture(autouse=True)
+def pictures(client: Client) -> None:
+    """Two pictures of noise in the input folder `noise`."""
+    generator = np.random.default_rng(0)
+    for number in (1, 2):
+        file = io.BytesIO()
+        Image.fromarray(generator.integers(0, 255, (96, 128, 3), dtype=np.uint8)).save(file, "PNG")
+        client.add_input(f"noise/{number}.png", file.getvalue())
+
+
+def embeddings(client: Client) -> list[str]:
+    return sorted(str(path) for path in (client.host.base / "models" / "embeddings").rglob("*"))
+
+
+def refuse(client: Client, graph, message: str) -> None:
+    before = embeddings(client)
+    with pytest.raises(HostError, match=message) as caught:
+        client.run(graph)
+    assert caught.value.node_id == "train"
+    assert embeddings(client) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": ""}, "it is empty"),
+        ({"name": "../escape"}, "cannot be used"),
+        ({"name": "/etc/passwd"}, "cannot be used"),
+        ({"name": "C:\\dog"}, "backslash"),
+        ({"name": "my dog"}, "characters that end a name"),
+        ({"name": "dog[1]"}, "characters that end a name"),
+        ({"name": "500"}, "read it as a weight"),
+        ({"name": "nan"}, "read it as a weight"),
+        ({"name": "dog.safetensors"}, "file extension"),
+        ({"initializer": ""}, "initializer '' is empty"),
+        ({"initializer": "zxqvy"}, "not in the text encoder's vocabulary.*z [+] x"),
+        ({"captions": "a photo of a dog"}, "exactly one"),
+        ({"captions": "a {} beside a {}"}, "exactly one"),
+        ({"initializer": "stuffed animal", "n_vectors": 1}, "2 tokens long"),
+        ({"steps": 0}, "steps"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"kappa": -1.0}, "kappa"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"templates": "animal"}, "templates"),
+        ({"magnitude": "largest"}, "magnitude"),
+    ],
+)
+def test_settings(client, checkpoint, settings, message):
+    refuse(client, train(checkpoint, "noise", **{**QUICK, "name": "bad", **settings}), message)
+
+
+def test_name_that_exists(client, checkpoint):
+    client.run(train(checkpoint, "noise", name="taken", **QUICK))
+    refuse(client, train(checkpoint, "noise", name="Taken", **QUICK, seed=2), "already in models/embeddings")
+    client.run(train(checkpoint, "noise", name="taken", **QUICK, seed=2, if_exists="number"))
+    assert any(path.endswith("taken_2.safetensors") for path in embeddings(client))
+
+
+def with_image(checkpoint, **nodes):
+    graph = train(checkpoint, "noise", name="bad", images=["image", 0], **QUICK)
+    del graph["pictures"]
+    return {**graph, **nodes}
+
+
+def test_tiny_pictures(client, checkpoint):
+    tiny = node("EmptyImage", width=4, height=4, batch_size=2, color=0)
+    refuse(client, with_image(checkpoint, image=tiny), "picture 1 of 2 is 4 x 4 pixels")
+
+
+def test_pictures_with_alpha(client, checkpoint):
+    graph = with_image(
+        checkpoint,
+        rgb=node("EmptyImage", width=64, height=64, batch_size=1, color=0),
+        mask=node("SolidMask", width=64, height=64, value=0.5),
+        image=node("JoinImageWithAlpha", image=["rgb", 0], alpha=["mask", 0]),
+    )
+    refuse(client, graph, "picture 1 of 1 has an alpha channel")
+
+
+def test_the_next_run_works(client, checkpoint):
+    refuse(client, train(checkpoint, "noise", **QUICK, name="bad", initializer="zxqvy"), "vocabulary")
+    client.run(train(checkpoint, "noise", name="after_the_errors", **QUICK))

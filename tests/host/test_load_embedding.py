@@ -1,0 +1,89 @@
+"""Load DTI Embedding in a real host."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from comfy_host.client import Client, HostError
+from comfy_host.graphs import node, text_to_image
+
+
+def write(client: Client, name: str, seed: int, widths: dict[str, int]) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {key: torch.randn((2, width), generator=generator) for key, width in widths.items()}
+    path = client.host.base / "models" / "embeddings" / f"{name}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path)
+
+
+def graph(checkpoint: str, file: str, prompt: str = "a photo of {} in the rain"):
+    """The prompt's clip comes through the loader, and its text takes the loader's trigger."""
+    stock = text_to_image(checkpoint, ["prompt", 0], seed=3)
+    stock["positive"]["inputs"]["clip"] = ["load", 1]
+    return {
+        **stock,
+        "load": node("DTI_LoadEmbedding", embedding=file, clip=["checkpoint", 1]),
+        "prompt": node("StringReplace", string=prompt, find="{}", replace=["load", 2]),
+    }
+
+
+def picture(client, prompt_graph):
+    return client.images(client.run(prompt_graph), "picture")[0]
+
+
+def test_the_trigger_reaches_the_prompt(client, checkpoint):
+    write(client, "pets/rex", 1, {"clip_l": 64, "clip_g": 96})
+    loaded = picture(client, graph(checkpoint, "pets/rex.safetensors"))
+    typed = picture(client, text_to_image(checkpoint, "a photo of embedding:pets/rex in the rain", seed=3))
+    without = picture(client, text_to_image(checkpoint, "a photo of in the rain", seed=3))
+    assert (loaded == typed).all()
+    assert (loaded != without).any()
+
+
+def test_a_changed_file_is_never_stale(client, checkpoint):
+    """The host keeps a prompt's encoding by its text; a new file under the old name has to get through."""
+    write(client, "again", 1, {"clip_l": 64, "clip_g": 96})
+    first = picture(client, graph(checkpoint, "again.safetensors"))
+    write(client, "again", 2, {"clip_l": 64, "clip_g": 96})
+    second = picture(client, graph(checkpoint, "again.safetensors"))
+    write(client, "again", 1, {"clip_l": 64, "clip_g": 96})
+    third = picture(client, graph(checkpoint, "again.safetensors"))
+    assert (first != second).any()
+    assert (first == third).all()
+
+
+def test_a_typed_trigger_behind_the_loader_is_never_stale(client, checkpoint):
+    def typed():
+        behind = graph(checkpoint, "typed.safetensors")
+        behind["positive"]["inputs"]["text"] = "a photo of embedding:typed now"
+        return picture(client, behind)
+
+    write(client, "typed", 1, {"clip_l": 64, "clip_g": 96})
+    first = typed()
+    write(client, "typed", 2, {"clip_l": 64, "clip_g": 96})
+    assert (typed() != first).any()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"wrong_width.*is for SDXL .*clip_l 768.*clip_g 1280.*needs clip_l 64"),
+        (b"", "truncated or not a safetensors file"),
+        (b"hello, this is a text file and not an embedding", "truncated or not a safetensors file"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused(client, checkpoint, content, message):
+    write(client, "wrong_width", 1, {"clip_l": 768, "clip_g": 1280})
+    if content is not None:
+        (client.host.base / "models" / "embeddings" / "wrong_width.safetensors").write_bytes(content)
+    with pytest.raises(HostError, match=message) as caught:
+        client.run(graph(checkpoint, "wrong_width.safetensors"))
+    assert caught.value.node_id == "load"
+
+
+def test_a_missing_file_is_refused(client, checkpoint):
+    with pytest.raises(HostError, match=r"no_such.safetensors") as caught:
+        client.run(graph(checkpoint, "no_such.safetensors"))
+    assert caught.value.node_id == "load"

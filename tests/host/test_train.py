@@ -1,0 +1,140 @@
+"""DTI Train as a user runs it: a workflow posted to a real host."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors import safe_open
+from skimage import data
+
+from comfy_host.client import Client, InterruptedPromptError
+from comfy_host.graphs import node, text_to_image, train, train_and_paint
+
+QUICK = {"steps": 6, "resolution": 128, "save_every": 0, "initializer": "cat"}
+
+
+@pytest.fixture(autouse=True)
+def photographs(client: Client) -> None:
+    """Three photographs of different sizes in the input folder `photographs`."""
+    for name in ("chelsea", "coffee", "rocket"):
+        file = io.BytesIO()
+        Image.fromarray(getattr(data, name)()).save(file, "PNG")
+        client.add_input(f"photographs/{name}.png", file.getvalue())
+
+
+def saved(client: Client, name: str) -> Path:
+    return client.host.base / "models" / "embeddings" / f"{name}.safetensors"
+
+
+def header_and_tensors(path: Path) -> tuple[dict[str, str], bytes]:
+    content = path.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header["__metadata__"].pop("modelspec.date")
+    return header, content[start:]
+
+
+def picture(client: Client, graph) -> np.ndarray:
+    return client.images(client.run(graph), "picture")[0]
+
+
+def test_a_word_is_learned_saved_and_painted(client, checkpoint):
+    graph = train_and_paint(checkpoint, "photographs", "a photo of a {} in the rain", name="pets/chelsea", **QUICK)
+    graph["plot"] = node("LossGraphNode", loss=["train", 1], filename_prefix="loss")
+    run = client.run(graph)
+    assert len(client.images(run, "picture")) == len(client.images(run, "plot")) == 1
+    with safe_open(saved(client, "pets/chelsea"), "pt") as file:
+        assert sorted(file.keys()) == ["clip_g", "clip_l"]
+        assert {key: tuple(file.get_tensor(key).shape) for key in file.keys()} == {"clip_l": (1, 64), "clip_g": (1, 96)}
+        assert file.get_tensor("clip_l").norm().item() == pytest.approx(0.39, abs=0.01)
+        assert file.metadata()["dti.initializer"] == "cat"
+        assert file.metadata()["modelspec.trigger_phrase"] == "embedding:pets/chelsea"
+    steps = [e["data"]["value"] for e in run.events if e["type"] == "progress" and e["data"]["node"] == "train"]
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_same_seed_same_file(client, checkpoint):
+    files = []
+    for name, seed in (("same_a", 5), ("same_b", 5), ("other", 6)):
+        client.run(train(checkpoint, "photographs", name=name, **QUICK, seed=seed))
+        header, tensors = header_and_tensors(saved(client, name))
+        header["__metadata__"] = {k: v for k, v in header["__metadata__"].items() if name not in v}
+        files.append((header, tensors))
+    assert files[0] == files[1]
+    assert files[0][1] != files[2][1]
+
+
+def test_an_image_batch_trains_as_one_run(client, checkpoint):
+    graph = train(checkpoint, "photographs", name="batch", images=["both", 0], **QUICK)
+    for name in ("chelsea", "coffee"):
+        graph[name] = node("LoadImage", image=f"photographs/{name}.png")
+    graph["both"] = node("ImageBatch", image1=["chelsea", 0], image2=["coffee", 0])
+    run = client.run(graph)
+    assert len([e for e in run.events if e["type"] == "progress" and e["data"]["node"] == "train"]) == QUICK["steps"]
+
+
+def test_captions_one_per_picture(client, checkpoint):
+    for name, caption in (("chelsea", "a {} indoors"), ("coffee", "a {} on a table"), ("rocket", "a {} at night")):
+        client.add_input(f"photographs/{name}.txt", caption.encode())
+    graph = train(checkpoint, "photographs", name="captioned", captions=["pictures", 1], **QUICK)
+    graph["pictures"] = node("LoadImageTextDataSetFromFolder", folder="photographs")
+    client.run(graph)
+    assert saved(client, "captioned").exists()
+
+
+@pytest.mark.parametrize("ending", ["finished", "stopped", "failed"])
+def test_pictures_are_the_same_before_and_after(client, checkpoint, ending):
+    """The small model stays loaded in the host all the while; only the sampler's seed calls for a new picture."""
+    before = picture(client, text_to_image(checkpoint, "a photo of a dog", seed=100))
+    graph = train(checkpoint, "photographs", name=f"run_{ending}", **{**QUICK, "steps": 2000})
+    if ending == "finished":
+        client.run({**graph, "train": node("DTI_Train", **{**graph["train"]["inputs"], "steps": 3})})
+    elif ending == "stopped":
+
+        def stop(event):
+            if event["type"] == "progress" and event["data"]["value"] == 4:
+                client.interrupt()
+
+        with pytest.raises(InterruptedPromptError):
+            client.run(graph, on_event=stop)
+    else:
+        block_checkpoint_writes(client, f"run_{ending}-step2")
+        graph["train"]["inputs"]["save_every"] = 2
+        with pytest.raises(Exception, match="was not saved"):
+            client.run(graph)
+    assert (picture(client, text_to_image(checkpoint, "a photo of a cat", seed=100)) != before).any()
+    assert (picture(client, text_to_image(checkpoint, "a photo of a dog", seed=100)) == before).all()
+
+
+def block_checkpoint_writes(client, name):
+    """A folder where the file should go: an error in the middle of a run, on every system and for every user."""
+    saved(client, name).mkdir(parents=True)
+
+
+def test_stop_ends_within_a_step_and_keeps_it(client, checkpoint):
+    seen = []
+
+    def stop_at_three(event):
+        if event["type"] == "progress":
+            seen.append(event["data"]["value"])
+            if seen[-1] == 3:
+                client.interrupt()
+
+    with pytest.raises(InterruptedPromptError):
+        client.run(train(checkpoint, "photographs", name="stopped", **{**QUICK, "steps": 5000}), on_event=stop_at_three)
+    kept = sorted(path.name for path in saved(client, "x").parent.glob("stopped*"))
+    (name,) = kept
+    step = int(name.removeprefix("stopped-step").removesuffix(".safetensors"))
+    assert 3 <= step <= seen[-1] + 1 <= 10
+    picture(client, text_to_image(checkpoint, f"a photo of embedding:stopped-step{step} now"))
+
+
+def test_checkpoints_on_the_way(client, checkpoint):
+    client.run(train(checkpoint, "photographs", name="often", **{**QUICK, "save_every": 2}))
+    names = sorted(path.stem for path in saved(client, "often").parent.glob("often*"))
+    assert names == ["often", "often-step2", "often-step4"]

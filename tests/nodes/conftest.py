@@ -1,0 +1,57 @@
+"""The host's modules in this process, for what a running server cannot show: gradients, weights, exact losses.
+
+The pack is loaded as the host loads it, under a name of its own, so that its `nodes` never meets the host's.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from comfy_host.environment import REPO, comfyui_tree
+from comfy_host.process import SMALL_SDXL
+
+
+@pytest.fixture(scope="session")
+def comfy_modules() -> None:
+    """Put the host on the path, without its server and told that there is no GPU."""
+    sys.path += [str(comfyui_tree()), str(SMALL_SDXL.parent)]
+    import comfy.cli_args
+
+    comfy.cli_args.args.cpu = True
+    pack = types.ModuleType("dti_pack")
+    pack.__path__ = [str(REPO)]
+    sys.modules["dti_pack"] = pack
+
+
+@pytest.fixture(scope="session")
+def models(comfy_modules: None, small_checkpoint: Path) -> SimpleNamespace:
+    """model, clip and vae of the small SDXL, loaded as a node loads them: in inference mode."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the host's own packages say while they load
+        import comfy.sd
+        import folder_paths
+        import small_sdxl  # noqa: F401
+
+    with torch.inference_mode():
+        model, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(
+            str(small_checkpoint), embedding_directory=folder_paths.get_folder_paths("embeddings")
+        )
+    return SimpleNamespace(model=model, clip=clip, vae=vae)
+
+
+@pytest.fixture
+def node_mode() -> Iterator[None]:
+    """What nodes run under."""
+    import torch
+
+    with torch.inference_mode():
+        yield
