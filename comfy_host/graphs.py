@@ -10,21 +10,20 @@ def node(class_type: str, **inputs: Any) -> dict[str, Any]:
     return {"class_type": class_type, "inputs": inputs}
 
 
-def text_to_image(
-    checkpoint: str, text: Any, *, seed: int = 1, steps: int = 4, cfg: float = 3.0, size: int = 128, count: int = 1
+def paint(
+    text: Any, *, tag: str = "", seed: int = 1, steps: int = 4, cfg: float = 3.0, size: int = 128, count: int = 1
 ) -> Graph:
-    """Checkpoint, prompt, sampler, picture. `text` is a prompt or a link."""
+    """Prompt, sampler, picture, on the node "checkpoint". `text` is a prompt or a link; `tag` ends the node ids."""
     return {
-        "checkpoint": node("CheckpointLoaderSimple", ckpt_name=checkpoint),
-        "positive": node("CLIPTextEncode", clip=["checkpoint", 1], text=text),
-        "negative": node("CLIPTextEncode", clip=["checkpoint", 1], text=""),
-        "latent": node("EmptyLatentImage", width=size, height=size, batch_size=count),
-        "sampler": node(
+        f"positive{tag}": node("CLIPTextEncode", clip=["checkpoint", 1], text=text),
+        f"negative{tag}": node("CLIPTextEncode", clip=["checkpoint", 1], text=""),
+        f"latent{tag}": node("EmptyLatentImage", width=size, height=size, batch_size=count),
+        f"sampler{tag}": node(
             "KSampler",
             model=["checkpoint", 0],
-            positive=["positive", 0],
-            negative=["negative", 0],
-            latent_image=["latent", 0],
+            positive=[f"positive{tag}", 0],
+            negative=[f"negative{tag}", 0],
+            latent_image=[f"latent{tag}", 0],
             seed=seed,
             steps=steps,
             cfg=cfg,
@@ -32,9 +31,14 @@ def text_to_image(
             scheduler="normal",
             denoise=1.0,
         ),
-        "decode": node("VAEDecode", samples=["sampler", 0], vae=["checkpoint", 2]),
-        "picture": node("SaveImage", images=["decode", 0], filename_prefix="dti"),
+        f"decode{tag}": node("VAEDecode", samples=[f"sampler{tag}", 0], vae=["checkpoint", 2]),
+        f"picture{tag}": node("SaveImage", images=[f"decode{tag}", 0], filename_prefix="dti"),
     }
+
+
+def text_to_image(checkpoint: str, text: Any, **sampling: Any) -> Graph:
+    """`paint` on a checkpoint."""
+    return {"checkpoint": node("CheckpointLoaderSimple", ckpt_name=checkpoint), **paint(text, **sampling)}
 
 
 def train(checkpoint: str, folder: str, **settings: Any) -> Graph:
@@ -69,10 +73,9 @@ def train(checkpoint: str, folder: str, **settings: Any) -> Graph:
     }
 
 
-def train_and_paint(checkpoint: str, folder: str, prompt: str, *, sampling: Any = None, **settings: Any) -> Graph:
-    """`train`, then a picture of `prompt`, whose {} becomes the trigger."""
+def paint_learned(prompt: str, *, tag: str = "", **sampling: Any) -> Graph:
+    """A picture of `prompt`, whose {} becomes the trigger of the node "train"."""
     return {
-        **text_to_image(checkpoint, ["prompt", 0], **(sampling or {})),
-        **train(checkpoint, folder, **settings),
-        "prompt": node("StringReplace", string=prompt, find="{}", replace=["train", 2]),
+        f"prompt{tag}": node("StringReplace", string=prompt, find="{}", replace=["train", 2]),
+        **paint([f"prompt{tag}", 0], tag=tag, **sampling),
     }

@@ -95,6 +95,8 @@ class DTITrain(io.ComfyNode):
                     default=42,
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
+                    # A new seed after every run would train again each time the graph is queued.
+                    control_after_generate=False,
                     tooltip="Same seed, same pictures, same machine: the same word.",
                 ),
                 io.Float.Input(

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from skimage import data
 
 from comfy_host.client import Client, InterruptedPromptError
-from comfy_host.graphs import node, text_to_image, train, train_and_paint
+from comfy_host.graphs import node, paint_learned, text_to_image, train
 
 QUICK = {"steps": 6, "resolution": 128, "save_every": 0, "initializer": "cat"}
 
@@ -44,7 +44,8 @@ def picture(client: Client, graph) -> np.ndarray:
 
 
 def test_a_word_is_learned_saved_and_painted(client, checkpoint):
-    graph = train_and_paint(checkpoint, "photographs", "a photo of a {} in the rain", name="pets/chelsea", **QUICK)
+    graph = train(checkpoint, "photographs", name="pets/chelsea", **QUICK)
+    graph |= paint_learned("a photo of a {} in the rain")
     graph["plot"] = node("LossGraphNode", loss=["train", 1], filename_prefix="loss")
     run = client.run(graph)
     assert len(client.images(run, "picture")) == len(client.images(run, "plot")) == 1

@@ -1,0 +1,105 @@
+# ruff: noqa: T201
+"""Runs the demo, the tests or a ComfyUI with this pack in it, on a machine that has nothing but Python.
+
+What is installed goes into the folder .host beside this file (or where DTI_HOST_DIR says) and nowhere else.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if sys.version_info < (3, 10):  # noqa: UP036 (the reader's Python, not ours)
+    sys.exit(f"Python 3.10 or newer is needed; this is {sys.version.split()[0]}.")
+
+from comfy_host.environment import (
+    REPO,
+    SetupError,
+    comfyui_tree,
+    comfyui_version,
+    driver_environment,
+    given_interpreter,
+    host_dir,
+    own_environment,
+)
+from comfy_host.process import command_line, free_port, host_variables, make_base
+
+
+def demo(options: argparse.Namespace, extra: Sequence[str]) -> int:
+    """Learn a word in a ComfyUI of our own and show pictures of it."""
+    if options.checkpoint and not options.checkpoint.expanduser().is_file():
+        raise SetupError(f"No checkpoint at {options.checkpoint}. Name an SDXL .safetensors file.")
+    if options.images and not options.images.expanduser().is_dir():
+        raise SetupError(f"No folder at {options.images}. Name a folder with three to six pictures.")
+    tree = comfyui_tree(options.comfyui)
+    given = given_interpreter(options.python)
+    driver = driver_environment() if given else own_environment(tree, "demo")
+    command = [str(driver), "-m", "comfy_host.demo", "--comfyui", str(tree), "--python", str(given or driver)]
+    if options.checkpoint:
+        command += ["--checkpoint", str(options.checkpoint.expanduser().absolute())]
+    if options.images:
+        command += ["--images", str(options.images.expanduser().absolute())]
+    return _run(command)
+
+
+def test(options: argparse.Namespace, extra: Sequence[str]) -> int:
+    """Check the style and the types, then run pytest; arguments for pytest leave out the first two."""
+    tree = comfyui_tree(options.comfyui)
+    python = str(own_environment(tree, "test"))
+    failed = [] if extra else [tool for tool in ("ruff check", "mypy") if _run([python, "-m", *tool.split()])]
+    if failed:
+        print(f"Failed, see above: {', '.join(failed)}. The tests follow all the same.", flush=True)
+    # The tests start the host themselves, from the tree and the interpreter named here.
+    chosen = {"DTI_COMFYUI": str(tree), "DTI_PYTHON": str(given_interpreter(options.python) or python)}
+    return _run([python, "-m", "pytest", *extra], os.environ | chosen) or bool(failed)
+
+
+def host(options: argparse.Namespace, extra: Sequence[str]) -> int:
+    """Run ComfyUI with this pack until Ctrl-C; further arguments go to ComfyUI."""
+    tree = comfyui_tree(options.comfyui)
+    python = given_interpreter(options.python) or own_environment(tree)
+    base = host_dir() / comfyui_version(tree) / "base"
+    make_base(base)
+    port = free_port()
+    print(f"ComfyUI {comfyui_version(tree)} will answer on http://127.0.0.1:{port} (its files: {base})", flush=True)
+    return _run(command_line(tree, python, base, port, extra), host_variables())
+
+
+def _run(command: Sequence[str], variables: dict[str, str] | None = None) -> int:
+    process = subprocess.Popen(command, cwd=REPO, env=variables)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        # The terminal has told the child as well; it stops in its own time.
+        return process.wait()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True)
+    for function in (demo, test, host):
+        text = function.__doc__
+        command = commands.add_parser(function.__name__, description=text, help=text, allow_abbrev=False)
+        command.set_defaults(run=function)
+        command.add_argument("--comfyui", metavar="PATH", help="a ComfyUI folder; else DTI_COMFYUI, else our own")
+        command.add_argument(
+            "--python", metavar="FILE", help="an interpreter that has ComfyUI's packages; else DTI_PYTHON"
+        )
+        if function is demo:
+            command.add_argument("--checkpoint", type=Path, metavar="FILE", help="your SDXL checkpoint")
+            command.add_argument("--images", type=Path, metavar="FOLDER", help="your three to six pictures")
+    options, extra = parser.parse_known_args()
+    if extra and options.run is demo:
+        parser.error(f"demo does not know {' '.join(extra)}; see python run.py demo --help")
+    try:
+        exit_code: int = options.run(options, extra)
+    except SetupError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 2
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
