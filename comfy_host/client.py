@@ -53,7 +53,9 @@ class Client:
         self.host = host
         self.id = uuid.uuid4().hex
         address = f"{host.url.replace('http', 'ws', 1)}/ws?clientId={self.id}"
-        self._socket = websocket.create_connection(address, timeout=1, http_no_proxy=["127.0.0.1"])
+        # A host that works on a prompt may take its time to answer.
+        self._socket = websocket.create_connection(address, timeout=60, http_no_proxy=["127.0.0.1"])
+        self._socket.settimeout(1)
 
     def __enter__(self) -> "Client":
         return self

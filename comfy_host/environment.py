@@ -29,7 +29,7 @@ ALSO_NEEDED = ("requests", "matplotlib")
 TOLERANT_TORCHVISION = "torchvision==0.16.2"
 
 DEMO = ("websocket-client", "numpy", "Pillow", "scikit-image", "matplotlib")
-EXTRAS = {"demo": DEMO, "test": (*DEMO, "pytest", "hypothesis", "geoopt", "ruff", "mypy", "playwright")}
+EXTRAS = {"demo": DEMO, "test": (*DEMO, "pytest", "hypothesis", "geoopt", "diffusers", "ruff", "mypy", "playwright")}
 
 
 class SetupError(Exception):
@@ -179,6 +179,12 @@ def _repair(venv: Path) -> None:
     """Make torchvision and torchaudio importable, which the host demands and CPU builds of torch prevent."""
     python = _interpreter(venv)
     if not _imports(python, "torchvision"):
+        if sys.version_info >= (3, 12):
+            raise SetupError(
+                f"torchvision does not import beside the torch of your package index, and {TOLERANT_TORCHVISION}, "
+                "which does, is for Python 3.10 and 3.11. Run this with one of these, or use --python with an "
+                "environment that runs ComfyUI."
+            )
         _run_pip(venv, f"install {TOLERANT_TORCHVISION}", ["install", "--no-deps", TOLERANT_TORCHVISION])
     if not _imports(python, "torchaudio"):
         # Its Python half works alone, but where the compiled half lies beside it, it insists on loading it.

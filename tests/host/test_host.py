@@ -53,9 +53,11 @@ def test_the_prompt_reaches_the_picture(client: Client, checkpoint: str) -> None
 def test_progress_is_reported(client: Client, checkpoint: str) -> None:
     run = client.run(text_to_image(checkpoint, seed=21, steps=5))
     progress = [event["data"] for event in run.events if event["type"] == "progress"]
-    assert [(data["node"], data["value"], data["max"]) for data in progress] == [
-        ("sampler", step, 5) for step in range(1, 6)
-    ]
+    assert {(data["node"], data["max"]) for data in progress} == {("sampler", 5)}
+    # A newer host leaves out steps that follow quickly, but never the last.
+    values = [data["value"] for data in progress]
+    assert values == sorted(set(values))
+    assert values[-1] == 5
 
 
 def test_a_refused_prompt_names_the_node(client: Client) -> None:
