@@ -1,0 +1,63 @@
+"""Embeddings made from others: their name, and what their header says of where they come from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from .concept_embedding import ConceptEmbedding
+from .embedding_name import trigger
+
+# What stays true of a mixture when it is true of all that went in.
+SHARED_NOTES = tuple(
+    f"modelspec.{key}" for key in ("sai_model_spec", "architecture", "implementation", "resolution", "prediction_type")
+)
+
+
+def renamed(embedding: ConceptEmbedding, name: str) -> ConceptEmbedding:
+    """The same vectors under another name, in the header too. Raises ValueError for a name no prompt can carry."""
+    return dataclasses.replace(embedding, name=name, metadata={**embedding.metadata, **_title(name)})
+
+
+def merged(
+    name: str, vectors: Mapping[str, Tensor], parents: Sequence[ConceptEmbedding], notes: Mapping[str, str]
+) -> ConceptEmbedding:
+    """An embedding made of several; the header names them (`modelspec.merged_from`) and carries `notes`.
+
+    Raises ValueError for a name no prompt can carry.
+    """
+    first = parents[0].metadata
+    shared = {
+        key: first[key]
+        for key in SHARED_NOTES
+        if key in first and all(parent.metadata.get(key) == first[key] for parent in parents)
+    }
+    sources = {"modelspec.merged_from": ", ".join(parent.name for parent in parents)}
+    return ConceptEmbedding(name, vectors, {**shared, **_title(name), **sources, **notes})
+
+
+def check_alike(embeddings: Sequence[ConceptEmbedding]) -> None:
+    """Raise ValueError, naming both, unless all have the same encoders, widths and number of vectors."""
+    first = embeddings[0]
+    for other in embeddings[1:]:
+        if other.widths != first.widths:
+            raise ValueError(
+                f"the embeddings {first.name!r} and {other.name!r} are for different text encoders: "
+                f"{_listed(first.widths)} and {_listed(other.widths)}. Use two that were made for the same model."
+            )
+        if other.n_vectors != first.n_vectors:
+            raise ValueError(
+                f"the embedding {first.name!r} has {first.n_vectors} vectors and {other.name!r} has "
+                f"{other.n_vectors}; both need the same number, because each vector meets the one in its place. "
+                "Train one of them again with n_vectors set to the other's."
+            )
+
+
+def _title(name: str) -> dict[str, str]:
+    return {"modelspec.title": name, "modelspec.trigger_phrase": trigger(name).strip()}
+
+
+def _listed(widths: Mapping[str, int]) -> str:
+    return ", ".join(f"{key} {width}" for key, width in widths.items())

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from dti_core.concept_embedding import ConceptEmbedding
+from dti_core.rescale import rescale
+
+
+def concept() -> ConceptEmbedding:
+    generator = torch.Generator().manual_seed(0)
+    vectors = {key: 20 * torch.randn(3, width, generator=generator) for key, width in (("clip_l", 24), ("clip_g", 40))}
+    return ConceptEmbedding("old", vectors, {"dti.initializer": "dog", "modelspec.title": "old"})
+
+
+def test_lengths_change_and_directions_stay() -> None:
+    old = concept()
+    new = rescale(old, {"clip_l": 0.387, "clip_g": 0.61, "t5xxl": 9.0}, "calm/new")
+    for key, length in (("clip_l", 0.387), ("clip_g", 0.61)):
+        torch.testing.assert_close(new.norms()[key], torch.full((3,), length))
+        torch.testing.assert_close(new.directions()[key], old.directions()[key], atol=1e-7, rtol=0)
+    assert new.name == "calm/new"
+    assert new.metadata == {
+        "dti.initializer": "dog",
+        "dti.rescaled_from": "old",
+        "dti.rescaled_to": "clip_l 0.387, clip_g 0.61",
+        "modelspec.title": "calm/new",
+        "modelspec.trigger_phrase": "embedding:calm/new",
+    }
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
+def test_magnitudes_that_make_no_sense(bad: float) -> None:
+    with pytest.raises(ValueError, match=r"magnitude for clip_g is .*finite and above 0"):
+        rescale(concept(), {"clip_l": 1.0, "clip_g": bad}, "new")
+
+
+def test_every_encoder_needs_a_magnitude() -> None:
+    with pytest.raises(ValueError, match="no magnitude for clip_g of the embedding 'old'; got clip_l"):
+        rescale(concept(), {"clip_l": 1.0}, "new")
+
+
+def test_a_zero_vector_has_no_direction() -> None:
+    with pytest.raises(ValueError, match="norms 0"):
+        rescale(ConceptEmbedding("zero", {"clip_l": torch.zeros(1, 4)}), {"clip_l": 1.0}, "new")
