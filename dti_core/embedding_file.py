@@ -1,4 +1,4 @@
-"""Embedding files: safetensors that every tool reads.
+"""Embedding files: safetensors that every tool reads, and a reader for what every tool writes.
 
 A model with one text encoder gets exactly one tensor, `emb_params`; others get one tensor per encoder key,
 SDXL exactly `clip_l` and `clip_g`. All of them are [n_vectors, dim] float32. Everything else is header
@@ -7,24 +7,25 @@ metadata, because other tools reject files with further tensors.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
-import os
-import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import safetensors.torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from .concept_embedding import ConceptEmbedding
-from .embedding_header import ENCODER_OF_WIDTH, SINGLE_KEY, check_is_embedding, not_whole, read_header
+from .diffusers_pair import FIRST, SECOND, files_of
+from .embedding_formats import ENCODER_NOTE, PLACEHOLDER_NOTE, SINGLE_KEY, recognize
+from .embedding_header import FileHeader, check_shapes, check_whole, not_whole, read_header
 from .modelspec import model_name
+from .pickle_file import read_pickle, tensor_info
+from .whole_file import write_whole
 
-ENCODER_NOTE = "dti.encoder"
 HASH_NOTE = "modelspec.hash_sha256"
+EXTENSIONS = (".safetensors", ".pt", ".bin")
 
 
 def save_embedding(embedding: ConceptEmbedding, path: str | Path, *, overwrite: bool = False) -> None:
@@ -40,37 +41,65 @@ def save_embedding(embedding: ConceptEmbedding, path: str | Path, *, overwrite: 
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"cannot save to {path}: the file name has to end in .safetensors.")
-    content = _serialized(embedding)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(content, path, overwrite)
-    except OSError as error:
-        raise _save_error(error, path) from error
+    write_whole(_serialized(embedding, SINGLE_KEY), path, overwrite)
 
 
-def load_embedding(path: str | Path) -> ConceptEmbedding:
-    """Read an embedding file; its name is the file's, without folder and extension.
+def save_diffusers_pair(
+    embedding: ConceptEmbedding, folder: str | Path, *, overwrite: bool = False
+) -> tuple[Path, ...]:
+    """Write what diffusers' `load_textual_inversion` reads: per encoder a file with one tensor, named `<word>`.
 
-    The header is checked before any tensor is read.
+    CLIP-L goes to learned_embeds.safetensors, CLIP-G to learned_embeds_2.safetensors (as in diffusers'
+    textual_inversion_sdxl.py and kunheek/dti); an embedding of one encoder is the first file alone.
+
+    Returns the paths. Raises as `save_embedding`, and ValueError for an embedding of other encoders.
+    """
+    keys = list(embedding.vectors) if len(embedding.vectors) == 1 else ["clip_l", "clip_g"]
+    if set(keys) != set(embedding.vectors):
+        raise ValueError(
+            f"the embedding {embedding.name!r} is for {', '.join(embedding.vectors)}, and diffusers' pair of files is "
+            "for clip_l and clip_g (SDXL), or one encoder; save it in this package's own format."
+        )
+    word = f"<{embedding.name.rpartition('/')[2]}>"
+    written: list[Path] = []
+    for key, name in zip(keys, (FIRST, SECOND), strict=False):
+        part = ConceptEmbedding(embedding.name, {key: embedding.vectors[key]}, embedding.metadata)
+        try:
+            write_whole(_serialized(part, word), Path(folder) / name, overwrite)
+        except OSError:
+            # Half a pair is worse than none. What was replaced cannot be brought back.
+            for path in [] if overwrite else written:
+                path.unlink()
+            raise
+        written.append(Path(folder) / name)
+    return tuple(written)
+
+
+def load_embedding(path: str | Path, bundled: str = "") -> ConceptEmbedding:
+    """Read an embedding file of any format of `dti_core.embedding_formats`; its name is the file's, without folder.
+
+    Of a `learned_embeds` pair either file loads both. All is checked before it is unpacked, and the tensors
+    against the header's checksum where it has one. One-dimensional tensors are one vector.
+
+    Args:
+        bundled: which embedding to take from a LoRA that carries several.
 
     Raises:
         OSError: the file is missing or cannot be read.
-        ValueError: it is truncated, not a safetensors file, or not an embedding.
+        ValueError: it is damaged, not an embedding, has values that are not finite or vectors of length zero.
     """
-    path = Path(path)
-    header = read_header(path)
-    check_is_embedding(path, header)
-    try:
-        tensors = safetensors.torch.load(path.read_bytes())
-    except SafetensorError as error:
-        raise not_whole(path, str(error)) from error
-    metadata = dict(header.metadata)
-    if SINGLE_KEY in tensors:
-        rows = tensors.pop(SINGLE_KEY)
-        tensors[metadata.get(ENCODER_NOTE) or ENCODER_OF_WIDTH.get(rows.shape[1], SINGLE_KEY)] = rows
-    for note in ("format", ENCODER_NOTE, HASH_NOTE):
-        metadata.pop(note, None)
-    return ConceptEmbedding(path.stem, tensors, metadata)
+    files = files_of(Path(path))
+    vectors, metadata = _read(files[0], bundled)
+    if len(files) == 2:
+        second, notes = _read(files[1], bundled)
+        _check_halves(files, [vectors, second], [metadata.get(PLACEHOLDER_NOTE), notes.get(PLACEHOLDER_NOTE)])
+        vectors, metadata = {**vectors, **second}, {**metadata, **notes}
+    vectors = {key: rows.reshape(-1, rows.shape[-1]) for key, rows in vectors.items()}
+    # CLIP-L before CLIP-G, in whatever order the file has them.
+    narrow_first = dict(sorted(vectors.items(), key=lambda item: item[1].shape[-1]))
+    embedding = ConceptEmbedding(files[0].stem, narrow_first, metadata)
+    _check_lengths(files[0], embedding)
+    return embedding
 
 
 def check_widths(embedding: ConceptEmbedding, expected: Mapping[str, int]) -> None:
@@ -88,14 +117,15 @@ def check_widths(embedding: ConceptEmbedding, expected: Mapping[str, int]) -> No
     )
 
 
-def _serialized(embedding: ConceptEmbedding) -> bytes:
+def _serialized(embedding: ConceptEmbedding, single_key: str) -> bytes:
+    """The bytes of a safetensors file; the tensor of a single encoder is called `single_key`."""
     tensors = dict(embedding.vectors)
     metadata = {**embedding.metadata, "format": "pt"}
     if len(tensors) == 1:
-        metadata[ENCODER_NOTE], tensors[SINGLE_KEY] = tensors.popitem()
+        metadata[ENCODER_NOTE], tensors[single_key] = tensors.popitem()
     plain = safetensors.torch.save(tensors)
     start = 8 + int.from_bytes(plain[:8], "little")
-    metadata[HASH_NOTE] = "0x" + hashlib.sha256(plain[start:]).hexdigest()
+    metadata[HASH_NOTE] = _digest(plain[start:])
     # The library writes metadata in a random order; sorted, equal embeddings are equal files.
     header = {"__metadata__": dict(sorted(metadata.items())), **json.loads(plain[8:start])}
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -103,48 +133,72 @@ def _serialized(embedding: ConceptEmbedding) -> bytes:
     return len(text).to_bytes(8, "little") + text + plain[start:]
 
 
-def _write_whole(content: bytes, path: Path, overwrite: bool) -> None:
-    temporary = path.with_name(f".dti-{secrets.token_hex(8)}.tmp")
+def _read(path: Path, bundled: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors by encoder key, and header metadata, of one file."""
+    if path.suffix.lower() == ".safetensors":
+        return _read_safetensors(path, bundled)
+    if path.suffix.lower() not in EXTENSIONS:
+        raise ValueError(
+            f"{path} is not an embedding: its name ends in {path.suffix!r}; choose a file that ends in "
+            f"{', '.join(EXTENSIONS)}."
+        )
+    tensors, notes = read_pickle(path)
+    infos = {name: tensor_info(tensor) for name, tensor in tensors.items()}
+    layout = recognize(path, infos, notes, bundled)
+    check_shapes(path, {name: infos[name] for name in layout.tensors.values()})
+    return {key: tensors[name] for key, name in layout.tensors.items()}, {**notes, **layout.notes}
+
+
+def _read_safetensors(path: Path, bundled: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    header = read_header(path)
+    layout = recognize(path, header.tensors, header.metadata, bundled)
+    check_shapes(path, {name: header.tensors[name] for name in layout.tensors.values()})
+    if not any(name.startswith("bundle_emb.") for name in header.tensors):
+        # A LoRA is large, and has tensors of types that are no embedding's.
+        check_shapes(path, header.tensors)
+        check_whole(path, header)
+        _check_digest(path, header)
     try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if overwrite:
-            os.replace(temporary, path)
-        else:
-            _move_to_new(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+        with safe_open(path, "pt") as file:
+            tensors = {key: file.get_tensor(name) for key, name in layout.tensors.items()}
+    except SafetensorError as error:
+        raise not_whole(path, str(error)) from error
+    own = {"format", ENCODER_NOTE, HASH_NOTE}
+    return tensors, {key: value for key, value in {**header.metadata, **layout.notes}.items() if key not in own}
 
 
-def _move_to_new(temporary: Path, path: Path) -> None:
-    # Of two runs that save under one name at the same time, one creates the file and the other fails here.
-    path.touch(exist_ok=False)
-    try:
-        os.replace(temporary, path)
-    except BaseException:
-        path.unlink()
-        raise
+def _check_halves(files: Sequence[Path], halves: Sequence[Mapping[str, Tensor]], words: Sequence[str | None]) -> None:
+    keys = [key for half in halves for key in half]
+    if len(set(keys)) != 2 or len(keys) != 2 or words[0] != words[1]:
+        raise ValueError(
+            f"{files[0]} and {files[1].name} are not two halves of one embedding: they are for {', '.join(keys)} "
+            f"and named {words[0]!r} and {words[1]!r}. Put each into a folder of its own."
+        )
 
 
-def _sync_folder(folder: Path) -> None:
-    # Makes the new name survive a power cut. Windows and some network drives cannot do this to a folder.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _check_digest(path: Path, header: FileHeader) -> None:
+    noted = header.metadata.get(HASH_NOTE, "")
+    # A file of ours always has one; without it, the header is what was damaged.
+    ours = any(key.startswith("dti.") for key in header.metadata)
+    if (noted or ours) and noted.lower() != _digest(path.read_bytes()[header.start :]):
+        raise ValueError(
+            f"{path} is damaged: its tensors do not have the checksum that its header gives. "
+            "Get the file again, or choose another."
+        )
 
 
-def _save_error(error: OSError, path: Path) -> OSError:
-    if error.errno == errno.EEXIST and path.is_file():
-        advice = "an embedding of this name exists and was kept; choose another name or allow overwriting"
-    else:
-        advice = f"the embedding was not saved ({error.strerror}); free some space or choose another folder"
-    return OSError(error.errno, advice, str(path))
+def _check_lengths(path: Path, embedding: ConceptEmbedding) -> None:
+    for key, norms in embedding.norms().items():
+        zero = (norms == 0).nonzero().flatten().tolist()
+        if zero:
+            raise ValueError(
+                f"{path} has zeros only in vector {', '.join(map(str, zero))} of {key}, which says nothing; "
+                "the run it comes from is broken, choose another file."
+            )
+
+
+def _digest(data: bytes) -> str:
+    return "0x" + hashlib.sha256(data).hexdigest()
 
 
 def _listed(widths: Mapping[str, int]) -> str:

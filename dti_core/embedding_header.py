@@ -1,4 +1,4 @@
-"""The header of an embedding file: what the file holds, and whether it can be an embedding at all."""
+"""The header of a safetensors file: what the file holds, and whether its tensors can be an embedding's."""
 
 from __future__ import annotations
 
@@ -7,24 +7,10 @@ import json
 import math
 import operator
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-SINGLE_KEY = "emb_params"
-ENCODER_KEY = re.compile(r"[a-z0-9_]+")
-CHECKPOINT_PREFIXES = ("model.", "conditioner.", "cond_stage_model.", "first_stage_model.")
-
-# Which encoder a plain `emb_params` is for.
-ENCODER_OF_WIDTH: Mapping[int, str] = {
-    768: "clip_l",
-    1024: "clip_h",
-    1280: "clip_g",
-    2304: "gemma2_2b",
-    4096: "t5xxl",
-}
 
 # Far beyond any embedding (a prompt has 77 tokens, the widest encoder in use 5120), and still small to load.
 MAX_VECTORS = 1024
@@ -70,27 +56,24 @@ def read_header(path: str | Path) -> FileHeader:
             raise not_whole(path, "its header cannot be read") from error
 
 
-def check_is_embedding(path: Path, header: FileHeader) -> None:
-    """Raise ValueError, saying what `path` is instead, unless it has an embedding's tensors, and whole."""
-    keys = list(header.tensors)
-    single = len(keys) == 1 and keys[0] in {SINGLE_KEY, *ENCODER_OF_WIDTH.values()}
-    several = len(keys) > 1 and SINGLE_KEY not in keys and all(ENCODER_KEY.fullmatch(key) for key in keys)
-    if not single and not several:
-        raise ValueError(
-            f"{path} is not an embedding but {_kind(keys)}. An embedding file has one tensor 'emb_params', "
-            "or one per text encoder, as 'clip_l' and 'clip_g' of SDXL; choose such a file."
-        )
-    for key, info in header.tensors.items():
-        if len(info.shape) != 2 or not (0 < info.shape[0] <= MAX_VECTORS and 0 < info.shape[1] <= MAX_WIDTH):
+def check_shapes(path: Path, tensors: Mapping[str, TensorInfo]) -> None:
+    """Raise ValueError unless every tensor can be an embedding's: [vectors, width] or one vector [width]."""
+    for name, info in tensors.items():
+        count, width = (1, *info.shape) if len(info.shape) == 1 else info.shape if len(info.shape) == 2 else (0, 0)
+        if not (0 < count <= MAX_VECTORS and 0 < width <= MAX_WIDTH):
             raise ValueError(
-                f"{path} is not an embedding: {key} has the shape {list(info.shape)}, not [vectors, width] "
+                f"{path} is not an embedding: {name} has the shape {list(info.shape)}, not [vectors, width] "
                 f"with at most {MAX_VECTORS} vectors of a width up to {MAX_WIDTH}; choose another file."
             )
         if info.dtype not in ITEM_SIZE:
             raise ValueError(
-                f"{path} is not an embedding: {key} is {info.dtype}. Vectors are {', '.join(ITEM_SIZE)}; "
+                f"{path} is not an embedding: {name} is {info.dtype}. Vectors are {', '.join(ITEM_SIZE)}; "
                 "choose another file."
             )
+
+
+def check_whole(path: Path, header: FileHeader) -> None:
+    """Raise ValueError unless the file is as long as its header says. All tensors must have passed `check_shapes`."""
     size = header.start + sum(math.prod(i.shape) * ITEM_SIZE[i.dtype] for i in header.tensors.values())
     if path.stat().st_size != size:
         raise not_whole(path, f"it has {path.stat().st_size} bytes and its header speaks of {size}")
@@ -110,14 +93,3 @@ def _parsed_header(entries: dict[str, Any], start: int) -> FileHeader:
         for key, entry in entries.items()
     }
     return FileHeader(tensors, metadata, start)
-
-
-def _kind(keys: list[str]) -> str:
-    if not keys:
-        return "a file without tensors"
-    if any("lora" in key.lower() for key in keys):
-        return "a LoRA (put it into models/loras)"
-    if any(key.startswith(CHECKPOINT_PREFIXES) for key in keys):
-        return "a checkpoint (put it into models/checkpoints)"
-    more = f" and {len(keys) - 4} more" if len(keys) > 4 else ""
-    return f"a file with the tensors {', '.join(map(repr, keys[:4]))}{more}"
