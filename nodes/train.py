@@ -13,6 +13,7 @@ from ..dti_core.training import TrainingConfig, train
 from .embedding_type import DTIEmbedding
 from .host.embedding_folder import check_reload, free_name, save_to_folder
 from .host.metadata import run_metadata
+from .host.node_text import show_on_node
 from .host.posterior import encode_images
 from .host.run_report import RunReport
 from .host.schema import ADVANCED
@@ -193,5 +194,5 @@ class DTITrain(io.ComfyNode):
         embedding = ConceptEmbedding(name, vectors, metadata)
         path = save_to_folder(embedding, overwrite=replace)
         check_reload(one["clip"], embedding)
-        report.show(f"saved to {path}")
+        show_on_node(f"saved to {path}", cls.hidden.unique_id)
         return io.NodeOutput(embedding, {"loss": report.losses}, trigger(name))

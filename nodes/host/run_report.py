@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import comfy.model_management
 import comfy.utils
-from server import PromptServer
 
 from ...dti_core.concept_embedding import ConceptEmbedding
 from ...dti_core.training import StepReport
 from .embedding_folder import free_name, save_to_folder
+from .node_text import show_on_node
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +47,9 @@ class RunReport:
             log.warning("DTI step %d: a gradient was zero or not finite; the vector stayed in place.", report.step)
         if self._save_every and report.step % self._save_every == 0 and report.step < self._steps:
             self.save_checkpoint()
-        self.show(_line(report, self._steps))
+        show_on_node(_line(report, self._steps), self._node_id)
         self._progress.update_absolute(report.step, self._steps)
         comfy.model_management.throw_exception_if_processing_interrupted()
-
-    def show(self, text: str) -> None:
-        """Put text onto the node."""
-        PromptServer.instance.send_progress_text(text, self._node_id)
 
     def save_checkpoint(self) -> None:
         """Keep what has been learned so far as `<name>-step<N>`, unless that step is on disk already."""

@@ -58,6 +58,18 @@ class HostTextEncoder:
         contexts = [context.repeat(1, length // context.shape[1], 1) for context in contexts]
         return Conditioning(torch.cat(contexts), None if pooled[0] is None else torch.cat(pooled))
 
+    def slot_positions(self, caption: str, n_vectors: int) -> dict[str, list[tuple[int, int]]]:
+        """Where the concept's vectors stand in the tokens of `caption`, as (window, position), by encoder key."""
+        return {
+            _encoder_key(name, self.vocabularies): [
+                (window_number, position)
+                for window_number, window in enumerate(windows)
+                for position, (token, _) in enumerate(window)
+                if _is_slot(token)
+            ]
+            for name, windows in self._slots(caption, n_vectors).items()
+        }
+
     def _encode(self, caption: str, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
         n_vectors = len(next(iter(vectors.values())))
         tokens = {
@@ -86,11 +98,16 @@ class HostTextEncoder:
         return self._tokens[caption, n_vectors]
 
 
+def _is_slot(token: int | Tensor) -> bool:
+    # A caption may call other embeddings too; only a slot holds one whole number throughout.
+    return torch.is_tensor(token) and bool(token[0] >= 1) and bool((token == token[0].round()).all())
+
+
 def _fill(token: int | Tensor, vectors: Tensor) -> int | Tensor:
-    return vectors[round(float(token[0])) - 1] if torch.is_tensor(token) else token
+    return vectors[round(float(token[0])) - 1] if _is_slot(token) else token
 
 
-def _encoder_key(name: str, vectors: Mapping[str, Tensor]) -> str:
+def _encoder_key(name: str, vectors: Mapping[str, object]) -> str:
     """The host names CLIP's token lists "l" and "g" where the encoders are "clip_l" and "clip_g"."""
     return name if name in vectors else f"clip_{name}"
 

@@ -1,0 +1,24 @@
+"""Tokens of a byte-level vocabulary (CLIP's) as a person reads them."""
+
+from __future__ import annotations
+
+# How CLIP's tokenizer marks the last piece of a word.
+WORD_END = "</w>"
+
+# Byte-level vocabularies (GPT-2's, which CLIP takes over) write bytes that print as themselves, others from U+0100 on.
+_PRINTED = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
+_OTHERS = tuple(byte for byte in range(256) if byte not in _PRINTED)
+_BYTE_OF = {chr(byte): byte for byte in _PRINTED} | {chr(0x100 + i): byte for i, byte in enumerate(_OTHERS)}
+
+
+def token_text(token: str) -> str:
+    """`token` without the mark of a word's end, its bytes as text, and what does not print as U+2069.
+
+    Tokens of other vocabularies, and pieces that end within a character, are left as they are.
+    """
+    body = token.removesuffix(WORD_END)
+    try:
+        text = bytes(_BYTE_OF[character] for character in body).decode()
+    except (KeyError, UnicodeDecodeError):
+        text = body
+    return "".join(c if c.isprintable() else f"U+{ord(c):04X}" for c in text)

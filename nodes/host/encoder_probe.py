@@ -1,0 +1,87 @@
+"""What the host's text encoders do to a word: its first norm, and its hidden states from block to block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import comfy.model_management
+import torch
+from torch import Tensor
+
+from ...dti_core.position_attenuation import FirstNorm
+from .text_encoder import HostTextEncoder
+
+
+class EncoderProbe:
+    """Reads a CLIP's text encoders; loads their weights as a prompt would and changes nothing.
+
+    text_encoder: the encoders' vocabularies and tokens.
+    first_norms: by encoder key; None for encoders without a table of positions (T5, Gemma).
+    """
+
+    def __init__(self, clip) -> None:
+        comfy.model_management.load_models_gpu([clip.patcher])
+        self.text_encoder = HostTextEncoder(clip, clip.cond_stage_model)
+        self._transformers = {
+            key: getattr(clip.cond_stage_model, key).transformer for key in self.text_encoder.vocabularies
+        }
+        self.first_norms: Mapping[str, FirstNorm | None] = {
+            key: _first_norm(transformer) for key, transformer in self._transformers.items()
+        }
+
+    def hidden_states(self, prompt: str, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Hidden states of the word whose `vectors[key]` [n_vectors, dim] stand where `prompt` has `{}`.
+
+        Returns [n_vectors, L + 1, dim] float32 on the CPU by encoder key, what enters the first of L blocks first.
+        """
+        slots = self.text_encoder.slot_positions(prompt, len(next(iter(vectors.values()))))
+        with _recorded(self._transformers) as states:
+            self.text_encoder.encode([prompt], vectors)
+        return {key: _at(torch.stack(states[key], dim=2), slots[key]) for key in states}
+
+
+def _first_norm(transformer: torch.nn.Module) -> FirstNorm | None:
+    model = getattr(transformer, "text_model", None)
+    if model is None:
+        return None
+    norm = model.encoder.layers[0].layer_norm1
+    return FirstNorm(
+        _plain(model.embeddings.position_embedding.weight), _plain(norm.weight), _plain(norm.bias), norm.eps
+    )
+
+
+@contextmanager
+def _recorded(transformers: Mapping[str, torch.nn.Module]) -> Iterator[dict[str, list[Tensor]]]:
+    """By encoder key, what enters the first block and what leaves each one, [n_windows, n_tokens, dim]."""
+    states: dict[str, list[Tensor]] = {key: [] for key in transformers}
+    hooks = []
+    try:
+        for key, transformer in transformers.items():
+            blocks = next(module for module in transformer.modules() if isinstance(module, torch.nn.ModuleList))
+            hooks.append(blocks[0].register_forward_pre_hook(_note_input(states[key]), with_kwargs=True))
+            hooks += [block.register_forward_hook(_note_output(states[key])) for block in blocks]
+        yield states
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _note_input(states: list[Tensor]):
+    return lambda block, args, kwargs: states.append(_plain(args[0] if args else kwargs["x"]))
+
+
+def _note_output(states: list[Tensor]):
+    # T5's blocks return more than the hidden state.
+    return lambda block, args, output: states.append(_plain(output[0] if isinstance(output, tuple) else output))
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    # A copy always: the host's CLIP blocks add to their input in place.
+    return tensor.detach().to("cpu", torch.float32, copy=True)
+
+
+def _at(states: Tensor, slots: list[tuple[int, int]]) -> Tensor:
+    """Rows [n_slots, L + 1, dim] of `states` [n_windows, n_tokens, L + 1, dim]."""
+    windows, positions = zip(*slots, strict=True)
+    return states[list(windows), list(positions)]

@@ -1,0 +1,69 @@
+"""The text that Norm Inspector gives: verdicts, both effects, tables, and how the file was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..dti_core.concept_embedding import ConceptEmbedding
+from ..dti_core.norm_report import render
+from .inspection import EncoderInspection
+
+# A header may carry a whole picture.
+LONGEST_ENTRY = 200
+
+
+def report_text(
+    labels: Sequence[str],
+    embeddings: Sequence[ConceptEmbedding],
+    inspections: Sequence[Mapping[str, EncoderInspection]],
+) -> str:
+    """The verdicts of all embeddings first, because a node shows a few lines only; then each under its label."""
+    verdicts = [line for label, found in zip(labels, inspections, strict=True) for line in _verdicts(label, found)]
+    parts = [
+        _embedding_text(label, embedding, by_encoder)
+        for label, embedding, by_encoder in zip(labels, embeddings, inspections, strict=True)
+    ]
+    return "\n\n".join(["\n".join(verdicts), *parts])
+
+
+def _verdicts(label: str, by_encoder: Mapping[str, EncoderInspection]) -> Iterator[str]:
+    for key, inspection in by_encoder.items():
+        vectors = inspection.norms.vectors
+        for number, vector in enumerate(vectors, start=1):
+            which = f", vector {number}" if len(vectors) > 1 else ""
+            yield f"{label}, {key}{which}: {vector.verdict.reason}"
+
+
+def _embedding_text(label: str, embedding: ConceptEmbedding, by_encoder: Mapping[str, EncoderInspection]) -> str:
+    blocks = [f"=== {label} ==="]
+    blocks += [f"{key}\n{_encoder_text(inspection)}" for key, inspection in by_encoder.items()]
+    blocks.append(_header_text(embedding.metadata))
+    return "\n\n".join(blocks)
+
+
+def _encoder_text(inspection: EncoderInspection) -> str:
+    lines = []
+    if inspection.position is None:
+        lines.append("Effect I: this encoder adds no positions to its tokens, so there are none to lose.")
+    else:
+        lines.append(
+            f"Effect I: {100 * float(inspection.position.own.mean()):.1f} % of what the first block reads depends on "
+            f"where the word stands; {100 * inspection.position.ordinary:.1f} % at the norm of an ordinary word."
+        )
+    own, reference = inspection.turning, inspection.reference
+    lines.append(
+        f"Effect II: turns {float(own.per_block.mean()):.1f} degrees per block, {float(own.drift[-1]):.1f} from "
+        f"first to last; {inspection.reference_label}: {float(reference.per_block.mean()):.1f} and "
+        f"{float(reference.drift[-1]):.1f}."
+    )
+    return "\n".join([*lines, render(inspection.norms)])
+
+
+def _header_text(metadata: Mapping[str, str]) -> str:
+    if not metadata:
+        return "The file does not say how it was made."
+    return "\n".join(["How it was made:", *(f"{key}: {_shortened(value)}" for key, value in sorted(metadata.items()))])
+
+
+def _shortened(value: str) -> str:
+    return value if len(value) <= LONGEST_ENTRY else f"{value[:LONGEST_ENTRY]}... ({len(value)} characters)"

@@ -1,0 +1,104 @@
+"""Norm Inspector: is a learned word as long as a word, and what does its length do to prompts?"""
+
+from __future__ import annotations
+
+from comfy_api.latest import io, ui
+
+from ..dti_core.captions import check_captions
+from ..dti_core.concept_embedding import ConceptEmbedding
+from .embedding_type import DTIEmbedding
+from .host.encoder_probe import EncoderProbe
+from .host.node_text import show_on_node
+from .host.text_encoder import check_fits
+from .inspection import inspect
+from .inspector_report import report_text
+
+
+class DTINormInspector(io.ComfyNode):
+    """Measures embeddings of any origin against the vocabulary of the text encoders that read them."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DTI_NormInspector",
+            display_name="Norm Inspector",
+            category="DTI",
+            description=(
+                "Shows whether a learned word is as long as an ordinary one, and what its length does to prompts: how "
+                "much of its position the text encoder still sees, and how far its blocks can turn it. Takes any "
+                "textual inversion."
+            ),
+            is_input_list=True,
+            is_output_node=True,
+            hidden=[io.Hidden.unique_id],
+            inputs=[
+                DTIEmbedding.Input("embedding", tooltip="The word to inspect, or a list of words to compare."),
+                io.Clip.Input("clip", tooltip="The text encoders that read the word. They are not changed."),
+                io.String.Input(
+                    "prompt",
+                    default="a photo of a {} in the snow",
+                    optional=True,
+                    tooltip="The sentence in which the word is watched; {} is where it stands.",
+                ),
+                DTIEmbedding.Input("embedding_2", optional=True, tooltip="Another word, to compare."),
+                DTIEmbedding.Input("embedding_3", optional=True, tooltip="Another word, to compare."),
+                DTIEmbedding.Input("embedding_4", optional=True, tooltip="Another word, to compare."),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="A page for each text encoder."),
+                io.String.Output(display_name="report", tooltip="The same in words and numbers."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        embedding,
+        clip,
+        prompt=("a photo of a {} in the snow",),
+        embedding_2=(),
+        embedding_3=(),
+        embedding_4=(),
+    ) -> io.NodeOutput:
+        # Every input comes as a list, so that a list of embeddings is one picture and not one each.
+        clip, prompt = clip[0], prompt[0]
+        embeddings = [*embedding, *embedding_2, *embedding_3, *embedding_4]
+        for one in embeddings:
+            check_fits(clip, one)
+        check_captions([prompt])
+
+        probe = EncoderProbe(clip)
+        longest = {
+            key: max(float(one.norms()[key].max()) for one in embeddings) for key in probe.text_encoder.vocabularies
+        }
+        inspections = [inspect(probe, one, prompt, longest) for one in embeddings]
+        labels = _labels(embeddings)
+        image = _pictures(probe, labels, inspections)
+        report = report_text(labels, embeddings, inspections)
+        show_on_node(report, cls.hidden.unique_id)
+        return io.NodeOutput(
+            image,
+            report,
+            ui={**ui.PreviewImage(image, cls=cls).as_dict(), **ui.PreviewText(report).as_dict()},
+        )
+
+
+def _labels(embeddings: list[ConceptEmbedding]) -> list[str]:
+    """Names, numbered where several embeddings have the same."""
+    names = [one.name for one in embeddings]
+    return [f"{name} #{names[:i].count(name) + 1}" if names.count(name) > 1 else name for i, name in enumerate(names)]
+
+
+def _pictures(probe, labels, inspections):
+    try:
+        from .inspector_figure import EncoderPage, draw_pages
+    except ModuleNotFoundError as error:
+        raise RuntimeError(
+            f"Norm Inspector draws with matplotlib, and the Python package {error.name!r} is missing. Install the "
+            "pack's requirement into ComfyUI's own Python: python -m pip install matplotlib."
+        ) from error
+    pages = []
+    for key, vocabulary in probe.text_encoder.vocabularies.items():
+        norms = vocabulary.norms[vocabulary.is_word].cpu()
+        pages.append(EncoderPage(key, norms, labels, [by_encoder[key] for by_encoder in inspections]))
+    return draw_pages(pages)

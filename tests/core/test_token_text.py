@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import pytest
+
+from dti_core.token_text import token_text
+
+
+@pytest.mark.parametrize(
+    ("token", "text"),
+    [
+        ("dog</w>", "dog"),
+        ("dog", "dog"),
+        ("\u00f0\u0141\u0132\u00b6</w>", "\U0001f436"),  # a dog's face, byte by byte
+        ("\u00e2\u0123\u00a9</w>", "U+2069"),  # the paper's Table 1: a character that does not print
+        ("\u00f0\u0141", "\u00f0\u0141"),  # the first half of one
+        ("\u2581dog", "\u2581dog"),  # T5's and Gemma's way
+    ],
+)
+def test_tokens_are_readable(token: str, text: str) -> None:
+    assert token_text(token) == text

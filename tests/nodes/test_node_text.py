@@ -1,0 +1,15 @@
+"""Text of strangers on a node of ours."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+
+def test_markup_in_a_file_stays_text(comfy_modules, monkeypatch):
+    from dti_pack.nodes.host import node_text
+
+    sent = []
+    server = SimpleNamespace(instance=SimpleNamespace(send_progress_text=lambda *args: sent.append(args)))
+    monkeypatch.setattr(node_text, "PromptServer", server)
+    node_text.show_on_node("<img src=x onerror=alert(1)>\na  b & c", "7")
+    assert sent == [("&lt;img src=x onerror=alert(1)&gt;\na &nbsp;b &amp; c", "7")]
