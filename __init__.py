@@ -3,6 +3,13 @@
 from comfy_api.latest import ComfyExtension, io
 
 from .nodes.load_embedding import DTILoadEmbedding
+from .nodes.mix import DTIMix
+from .nodes.norm_inspector import DTINormInspector
+from .nodes.picture_row import DTIPictureRow
+from .nodes.rescale import DTIRescale
+from .nodes.save_embedding import DTISaveEmbedding
+from .nodes.slerp import DTISlerp
+from .nodes.slerp_sweep import DTISlerpSweep
 from .nodes.train import DTITrain
 
 WEB_DIRECTORY = "./web"
@@ -12,7 +19,17 @@ class DTIExtension(ComfyExtension):
     """The nodes of this pack."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [DTITrain, DTILoadEmbedding]
+        return [
+            DTITrain,
+            DTILoadEmbedding,
+            DTINormInspector,
+            DTISlerp,
+            DTISlerpSweep,
+            DTIMix,
+            DTIRescale,
+            DTISaveEmbedding,
+            DTIPictureRow,
+        ]
 
 
 async def comfy_entrypoint() -> DTIExtension:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from comfy_api.latest import io
 
 from ..dti_core.embedding_file import load_embedding
-from ..dti_core.embedding_name import trigger
 from .embedding_type import DTIEmbedding
 from .host.embedding_folder import embedding_files, embedding_path, file_digest, name_of
-from .host.text_encoder import check_fits
+from .host.prompt_outputs import file_outputs
+from .host.schema import ADVANCED
 
 
 class DTILoadEmbedding(io.ComfyNode):
@@ -21,16 +23,23 @@ class DTILoadEmbedding(io.ComfyNode):
             display_name="Load DTI Embedding",
             category="DTI",
             description=(
-                "Loads a word from models/embeddings. Send clip through it to the prompt, so that a file that has "
-                "changed is read again."
+                "Loads a word from models/embeddings, in the format of any trainer. Send clip through it to the "
+                "prompt, so that a file that has changed is read again."
             ),
             inputs=[
                 io.Combo.Input(
                     "embedding",
                     options=embedding_files(),
-                    tooltip="A file in models/embeddings. Press R to look again.",
+                    tooltip="A file in models/embeddings (.safetensors, .pt, .bin). Press R to look again.",
                 ),
                 io.Clip.Input("clip", optional=True, tooltip="The text encoders that the prompt uses."),
+                io.String.Input(
+                    "name_in_lora",
+                    default="",
+                    optional=True,
+                    tooltip="Which embedding to take from a LoRA file that carries several. Else leave it empty.",
+                    **ADVANCED,
+                ),
             ],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The word's vectors."),
@@ -42,13 +51,12 @@ class DTILoadEmbedding(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, embedding, clip=None) -> str:
+    def fingerprint_inputs(cls, embedding, clip=None, name_in_lora="") -> str:
         """The file's digest: the host runs the node again when the file has changed."""
         return file_digest(embedding_path(embedding))
 
     @classmethod
-    def execute(cls, embedding, clip=None) -> io.NodeOutput:
-        loaded = load_embedding(embedding_path(embedding))
-        if clip is not None:
-            check_fits(clip, loaded)
-        return io.NodeOutput(loaded, None if clip is None else clip.clone(), trigger(name_of(embedding)))
+    def execute(cls, embedding, clip=None, name_in_lora="") -> io.NodeOutput:
+        loaded = load_embedding(embedding_path(embedding), name_in_lora)
+        loaded = dataclasses.replace(loaded, name=name_of(embedding))
+        return io.NodeOutput(loaded, *file_outputs(clip, loaded))

@@ -39,6 +39,23 @@ def header_and_tensors(path: Path) -> tuple[dict[str, str], bytes]:
     return header, content[start:]
 
 
+def steps_shown(events) -> list[int]:
+    """Values of the progress bar; a newer host leaves out steps that follow quickly, but never the last."""
+    return [e["data"]["value"] for e in events if e["type"] == "progress" and e["data"]["node"] == "train"]
+
+
+def stop_after(client: Client, step: int, seen: list[int]):
+    """Press Stop once the progress bar shows `step` or more; what it shows is noted in `seen`."""
+
+    def on_event(event):
+        shown = steps_shown([event])
+        if shown and not any(value >= step for value in seen) and shown[0] >= step:
+            client.interrupt()
+        seen.extend(shown)
+
+    return on_event
+
+
 def picture(client: Client, graph) -> np.ndarray:
     return client.images(client.run(graph), "picture")[0]
 
@@ -55,8 +72,7 @@ def test_a_word_is_learned_saved_and_painted(client, checkpoint):
         assert file.get_tensor("clip_l").norm().item() == pytest.approx(0.39, abs=0.01)
         assert file.metadata()["dti.initializer"] == "cat"
         assert file.metadata()["modelspec.trigger_phrase"] == "embedding:pets/chelsea"
-    steps = [e["data"]["value"] for e in run.events if e["type"] == "progress" and e["data"]["node"] == "train"]
-    assert steps == [1, 2, 3, 4, 5, 6]
+    assert steps_shown(run.events)[-1] == 6
 
 
 def test_same_seed_same_file(client, checkpoint):
@@ -75,8 +91,9 @@ def test_an_image_batch_trains_as_one_run(client, checkpoint):
     for name in ("chelsea", "coffee"):
         graph[name] = node("LoadImage", image=f"photographs/{name}.png")
     graph["both"] = node("ImageBatch", image1=["chelsea", 0], image2=["coffee", 0])
-    run = client.run(graph)
-    assert len([e for e in run.events if e["type"] == "progress" and e["data"]["node"] == "train"]) == QUICK["steps"]
+    shown = steps_shown(client.run(graph).events)
+    assert shown == sorted(set(shown))
+    assert shown[-1] == QUICK["steps"]
 
 
 def test_captions_one_per_picture(client, checkpoint):
@@ -96,13 +113,8 @@ def test_pictures_are_the_same_before_and_after(client, checkpoint, ending):
     if ending == "finished":
         client.run({**graph, "train": node("DTI_Train", **{**graph["train"]["inputs"], "steps": 3})})
     elif ending == "stopped":
-
-        def stop(event):
-            if event["type"] == "progress" and event["data"]["value"] == 4:
-                client.interrupt()
-
         with pytest.raises(InterruptedPromptError):
-            client.run(graph, on_event=stop)
+            client.run(graph, on_event=stop_after(client, 4, []))
     else:
         block_checkpoint_writes(client, f"run_{ending}-step2")
         graph["train"]["inputs"]["save_every"] = 2
@@ -118,20 +130,16 @@ def block_checkpoint_writes(client, name):
 
 
 def test_stop_ends_within_a_step_and_keeps_it(client, checkpoint):
-    seen = []
-
-    def stop_at_three(event):
-        if event["type"] == "progress":
-            seen.append(event["data"]["value"])
-            if seen[-1] == 3:
-                client.interrupt()
-
+    seen: list[int] = []
+    graph = train(checkpoint, "photographs", name="stopped", **{**QUICK, "steps": 5000})
     with pytest.raises(InterruptedPromptError):
-        client.run(train(checkpoint, "photographs", name="stopped", **{**QUICK, "steps": 5000}), on_event=stop_at_three)
+        client.run(graph, on_event=stop_after(client, 3, seen))
     kept = sorted(path.name for path in saved(client, "x").parent.glob("stopped*"))
     (name,) = kept
     step = int(name.removeprefix("stopped-step").removesuffix(".safetensors"))
-    assert 3 <= step <= seen[-1] + 1 <= 10
+    at_the_press = next(value for value in seen if value >= 3)
+    # The request takes a moment to arrive, in which the run goes on.
+    assert at_the_press <= step <= at_the_press + 20
     picture(client, text_to_image(checkpoint, f"a photo of embedding:stopped-step{step} now"))
 
 

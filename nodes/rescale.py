@@ -1,0 +1,60 @@
+"""Rescale Embedding: bring an old textual inversion to the length of ordinary words."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..dti_core.rescale import rescale
+from .embedding_type import DTIEmbedding
+from .host.prompt_outputs import prompt_outputs
+from .host.text_encoder import HostTextEncoder, check_fits
+from .slerp import short_name
+
+
+class DTIRescale(io.ComfyNode):
+    """Sets the length of every vector by the vocabulary of its text encoder."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DTI_Rescale",
+            display_name="Rescale Embedding",
+            category="DTI",
+            description=(
+                "Brings a word to the length of ordinary words without turning it, so that the rest of the prompt is "
+                "heard again. Send clip through it to the prompt; Save DTI Embedding keeps the result."
+            ),
+            inputs=[
+                DTIEmbedding.Input("embedding", tooltip="The word: any textual inversion."),
+                io.Clip.Input("clip", tooltip="The text encoders whose vocabulary gives the length."),
+                io.Combo.Input(
+                    "magnitude",
+                    options=["mean", "min", "max"],
+                    default="mean",
+                    tooltip="The mean length of the vocabulary's words, or that of its shortest or longest.",
+                ),
+                io.Float.Input(
+                    "factor",
+                    default=1.0,
+                    min=0.01,
+                    max=100.0,
+                    step=0.01,
+                    tooltip="Times that length. Longer words weigh more and leave less to the rest of the prompt.",
+                ),
+            ],
+            outputs=[
+                DTIEmbedding.Output(display_name="embedding", tooltip="The rescaled word."),
+                io.Clip.Output(display_name="clip", tooltip="Text encoders that know the word; connect to the prompt."),
+                io.String.Output(
+                    display_name="trigger", tooltip="The text that calls the word in a prompt, spaces included."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, embedding, clip, magnitude, factor) -> io.NodeOutput:
+        check_fits(clip, embedding)
+        vocabularies = HostTextEncoder(clip, clip.cond_stage_model).vocabularies
+        lengths = {key: factor * vocabulary.magnitude(magnitude) for key, vocabulary in vocabularies.items()}
+        rescaled = rescale(embedding, lengths, f"{short_name(embedding)}-{magnitude}")
+        return io.NodeOutput(rescaled, *prompt_outputs(clip, rescaled))

@@ -1,0 +1,71 @@
+"""Save DTI Embedding: keep a word that is in memory."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io, ui
+
+from ..dti_core.derived import renamed
+from ..dti_core.embedding_name import trigger
+from .embedding_type import DTIEmbedding
+from .host.embedding_folder import check_prompt_reads, free_name, save_pair_to_folder, save_to_folder
+from .host.node_text import show_on_node
+from .host.prompt_outputs import no_trigger
+
+PAIR = "diffusers pair"
+
+
+class DTISaveEmbedding(io.ComfyNode):
+    """Writes any embedding to models/embeddings by the rules that training saves by."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DTI_SaveEmbedding",
+            display_name="Save DTI Embedding",
+            category="DTI",
+            description="Saves a word to models/embeddings, for prompts and for other programs.",
+            is_output_node=True,
+            hidden=[io.Hidden.unique_id],
+            inputs=[
+                DTIEmbedding.Input("embedding", tooltip="The word to save."),
+                io.String.Input(
+                    "name",
+                    default="my_concept",
+                    tooltip="Name of the word and its file. Letters, digits, '_', '-', '.'; '/' for a subfolder.",
+                ),
+                io.Combo.Input(
+                    "if_exists",
+                    options=["error", "number", "replace"],
+                    default="error",
+                    tooltip="When the name is taken: refuse, save under a numbered name, or replace the file.",
+                ),
+                io.Combo.Input(
+                    "format",
+                    options=["comfyui", PAIR],
+                    default="comfyui",
+                    tooltip="comfyui: one file that prompts here and most programs read. diffusers pair: a folder with "
+                    "learned_embeds.safetensors and learned_embeds_2.safetensors for diffusers' "
+                    "load_textual_inversion; Load DTI Embedding reads it too, a bare prompt does not.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(
+                    display_name="trigger", tooltip="The text that calls the saved word in a prompt, spaces included."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, embedding, name, if_exists, format) -> io.NodeOutput:
+        pair, replace = format == PAIR, if_exists == "replace"
+        name = free_name(name, if_exists, "/learned_embeds" if pair else "")
+        embedding = renamed(embedding, name)
+        if pair:
+            path = save_pair_to_folder(embedding, overwrite=replace)
+            text = no_trigger("A prompt cannot read a diffusers pair: bring it there with Load DTI Embedding.")
+        else:
+            path = save_to_folder(embedding, overwrite=replace)
+            check_prompt_reads(embedding)
+            text = trigger(name)
+        show_on_node(f"saved to {path}", cls.hidden.unique_id)
+        return io.NodeOutput(text, ui=ui.PreviewText(str(path)))

@@ -1,0 +1,89 @@
+"""Slerp Embeddings: a word between two words."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..dti_core.concept_embedding import ConceptEmbedding
+from ..dti_core.interpolation import lerp, slerp
+from .embedding_type import DTIEmbedding
+from .host.prompt_outputs import prompt_outputs
+from .host.schema import ADVANCED
+
+METHODS = {"slerp": slerp, "lerp": lerp}
+AS_T = -1.0
+
+
+class DTISlerp(io.ComfyNode):
+    """Interpolates two embeddings row by row, each text encoder for itself."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DTI_Slerp",
+            display_name="Slerp Embeddings",
+            category="DTI",
+            description=(
+                "Makes a word between two words, along the arc between their directions. Send clip through it to the "
+                "prompt: the new word is in memory only, and only that clip knows it. Save DTI Embedding keeps it."
+            ),
+            inputs=[
+                DTIEmbedding.Input("embedding_a", tooltip="The word at t = 0."),
+                DTIEmbedding.Input("embedding_b", tooltip="The word at t = 1. As many vectors as the first."),
+                io.Float.Input(
+                    "t",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="How far to go from the first word (0) to the second (1).",
+                ),
+                io.Combo.Input(
+                    "method",
+                    options=list(METHODS),
+                    default="slerp",
+                    tooltip="slerp: along the sphere, length kept in between. lerp: straight, which shortens the word.",
+                ),
+                io.Clip.Input("clip", optional=True, tooltip="The text encoders that the prompt uses."),
+                *(_own_t(key, what) for key, what in (("clip_l", "CLIP-L"), ("clip_g", "CLIP-G"))),
+            ],
+            outputs=[
+                DTIEmbedding.Output(display_name="embedding", tooltip="The word between the two."),
+                io.Clip.Output(display_name="clip", tooltip="Text encoders that know the word; connect to the prompt."),
+                io.String.Output(
+                    display_name="trigger", tooltip="The text that calls the word in a prompt, spaces included."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, embedding_a, embedding_b, t, method, clip=None, t_clip_l=AS_T, t_clip_g=AS_T) -> io.NodeOutput:
+        own = {"clip_l": t_clip_l, "clip_g": t_clip_g}
+        ratios = {key: t if own.get(key, AS_T) == AS_T else own[key] for key in embedding_a.vectors}
+        ratio = t if set(ratios.values()) == {t} else ratios
+        name = between_name(embedding_a, embedding_b, t)
+        embedding = METHODS[method](embedding_a, embedding_b, ratio, name)
+        return io.NodeOutput(embedding, *prompt_outputs(clip, embedding))
+
+
+def between_name(a: ConceptEmbedding, b: ConceptEmbedding, t: float) -> str:
+    """A name for the word between two: their own without folders, cut where they are long, and how far."""
+    return f"{short_name(a)}-{short_name(b)}-{t:.4g}"
+
+
+def short_name(embedding: ConceptEmbedding) -> str:
+    """The name without folders, at most 24 characters long."""
+    return embedding.name.rpartition("/")[2][:24].rstrip(".")
+
+
+def _own_t(key: str, what: str) -> io.Float.Input:
+    return io.Float.Input(
+        f"t_{key}",
+        default=AS_T,
+        min=-1.0,
+        max=1.0,
+        step=0.01,
+        optional=True,
+        tooltip=f"Another t for {what} alone. -1: the same t.",
+        **ADVANCED,
+    )

@@ -1,0 +1,74 @@
+"""Slerp Sweep: a row of words from one to another."""
+
+from __future__ import annotations
+
+import re
+
+from comfy_api.latest import io
+
+from ..dti_core.interpolation import FIGURE_4_RATIOS
+from .embedding_type import DTIEmbedding
+from .host.prompt_outputs import prompt_outputs
+from .slerp import METHODS, between_name
+
+
+class DTISlerpSweep(io.ComfyNode):
+    """Gives a list for each output, so that one graph paints every step with the same seed."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DTI_SlerpSweep",
+            display_name="Slerp Sweep",
+            category="DTI",
+            description=(
+                "Makes a row of words from one to another. Everything behind it runs once for each: connect clip and "
+                "trigger to one prompt and sampler, and all pictures are painted with one seed."
+            ),
+            inputs=[
+                DTIEmbedding.Input("embedding_a", tooltip="The word at t = 0."),
+                DTIEmbedding.Input("embedding_b", tooltip="The word at t = 1. As many vectors as the first."),
+                io.Clip.Input("clip", tooltip="The text encoders that the prompt uses."),
+                io.String.Input(
+                    "ratios",
+                    default=", ".join(f"{t:g}" for t in FIGURE_4_RATIOS),
+                    tooltip="Values of t from 0 to 1, with commas or spaces between. Most of the change is near the "
+                    "middle.",
+                ),
+                io.Combo.Input(
+                    "method",
+                    options=list(METHODS),
+                    default="slerp",
+                    tooltip="slerp: along the sphere, length kept in between. lerp: straight, which shortens the word.",
+                ),
+            ],
+            outputs=[
+                DTIEmbedding.Output(display_name="embeddings", is_output_list=True, tooltip="The words, in order."),
+                io.Clip.Output(
+                    display_name="clips", is_output_list=True, tooltip="For each word text encoders that know it."
+                ),
+                io.String.Output(
+                    display_name="triggers", is_output_list=True, tooltip="For each word the text that calls it."
+                ),
+                io.String.Output(display_name="labels", is_output_list=True, tooltip="For each word its t."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, embedding_a, embedding_b, clip, ratios, method) -> io.NodeOutput:
+        steps = parsed_ratios(ratios)
+        words = [METHODS[method](embedding_a, embedding_b, t, between_name(embedding_a, embedding_b, t)) for t in steps]
+        clips, triggers = zip(*(prompt_outputs(clip, word) for word in words), strict=True)
+        return io.NodeOutput(words, list(clips), list(triggers), [f"t = {t:g}" for t in steps])
+
+
+def parsed_ratios(text: str) -> list[float]:
+    """Numbers from a text with commas or white space between. Raises ValueError."""
+    parts = [part for part in re.split(r"[,;\s]+", text) if part]
+    try:
+        steps = [float(part) for part in parts]
+    except ValueError:
+        steps = []
+    if not steps:
+        raise ValueError(f"ratios is {text!r}; write numbers from 0 to 1 with commas between, as 0, 0.5, 1.")
+    return steps
