@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from typing import Any
 
 import pytest
@@ -11,18 +12,18 @@ from PIL import Image
 from safetensors.torch import save_file
 from skimage import data
 
-from comfy_host.client import Client
+from comfy_host.client import Client, Run
 from comfy_host.editor import Editor
 from comfy_host.environment import REPO
 
 WORKFLOWS = REPO / "workflows"
 
 
-def choose(editor: Editor, node_type: str, **widgets: Any) -> None:
-    """Set widgets of the nodes of one type, as a user would by hand; each has to exist and to offer the value."""
+def choose(editor: Editor, node_type: str, title: str | None = None, **widgets: Any) -> None:
+    """Set widgets of the nodes of a type and title, as by hand; each has to exist and to offer the value."""
     editor.page.evaluate(
-        """([type, values]) => {
-            for (const node of app.graph._nodes.filter(node => node.type === type))
+        """([type, title, values]) => {
+            for (const node of app.graph._nodes.filter(n => n.type === type && (!title || n.title === title)))
                 for (const [name, value] of Object.entries(values)) {
                     const widget = node.widgets.find(widget => widget.name === name);
                     const offered = widget.options.values;
@@ -30,21 +31,27 @@ def choose(editor: Editor, node_type: str, **widgets: Any) -> None:
                     widget.value = value;
                 }
         }""",
-        [node_type, widgets],
+        [node_type, title, widgets],
     )
 
 
 @pytest.fixture
 def files(client: Client) -> None:
-    """What a user has: a folder of photographs and a word that was learned before."""
+    """What a user has: photographs, words that were learned before, one of them far too long, and a LoRA."""
     for name in ("chelsea", "coffee", "rocket"):
         file = io.BytesIO()
         Image.fromarray(getattr(data, name)()).save(file, "PNG")
         client.add_input(f"my_concept/{name}.png", file.getvalue())
+    models = client.host.base / "models"
     generator = torch.Generator().manual_seed(0)
-    path = client.host.base / "models" / "embeddings" / "learned_before.safetensors"
-    tensors = {"clip_l": torch.randn((1, 64), generator=generator), "clip_g": torch.randn((1, 96), generator=generator)}
-    save_file({key: 0.4 * torch.nn.functional.normalize(rows) for key, rows in tensors.items()}, path)
+    for name, norm in (("first", 0.4), ("second", 0.4), ("too_long", 6.0)):
+        rows = {key: torch.randn((1, width), generator=generator) for key, width in (("clip_l", 64), ("clip_g", 96))}
+        word = {key: norm * torch.nn.functional.normalize(row) for key, row in rows.items()}
+        save_file(word, models / "embeddings" / f"{name}.safetensors")
+    (models / "loras").mkdir(exist_ok=True)
+    layer = "lora_te1_text_model_encoder_layers_0_mlp_fc1"
+    lora = {"lora_up.weight": torch.randn((256, 2), generator=generator), "lora_down.weight": torch.randn((2, 64))}
+    save_file({f"{layer}.{part}": weight for part, weight in lora.items()}, models / "loras" / "small.safetensors")
 
 
 @pytest.fixture
@@ -97,9 +104,56 @@ def test_train_concept_is_shipped_with_the_recipe(editor):
 def test_use_concept(editor, client, checkpoint):
     editor.load(WORKFLOWS / "use_concept.json")
     make_small(editor, checkpoint)
-    choose(editor, "DTI_LoadEmbedding", embedding="learned_before.safetensors")
-    pictures = client.images(editor.run())
-    assert [picture.shape for picture in pictures] == [(128, 128, 3)] * 2
+    choose(editor, "DTI_LoadEmbedding", embedding="first.safetensors")
+    assert shapes(client, editor.run()) == [(128, 128, 3)] * 2
+
+
+def test_interpolate_concepts(editor, client, checkpoint):
+    """Five steps of the sweep become one row of five different pictures, painted with one seed."""
+    editor.load(WORKFLOWS / "interpolate_concepts.json")
+    make_small(editor, checkpoint)
+    choose(editor, "DTI_LoadEmbedding", title="First word", embedding="first.safetensors")
+    choose(editor, "DTI_LoadEmbedding", title="Second word", embedding="second.safetensors")
+    choose(editor, "DTI_SlerpSweep", ratios="0, 0.25, 0.5, 0.75, 1")
+    (row,) = client.images(editor.run())
+    assert row.shape[1] == 8 + 5 * (128 + 8)
+    steps = [row[8:136, 8 + i * 136 : 136 + i * 136] for i in range(5)]
+    assert all((one != other).any() for one, other in itertools.combinations(steps, 2))
+
+
+def test_inspect_embedding(editor, client, checkpoint):
+    editor.load(WORKFLOWS / "inspect_embedding.json")
+    choose(editor, "CheckpointLoaderSimple", ckpt_name=checkpoint)
+    choose(editor, "DTI_LoadEmbedding", embedding="too_long.safetensors")
+    run = editor.run()
+    assert len(client.images(run)) == 4  # two encoders, before and after
+    texts = [" ".join(output["text"]) for output in run.outputs.values() if "text" in output]
+    assert any("15x the vocabulary mean" in text for text in texts)
+    assert list((client.host.base / "models" / "embeddings").glob("old_embedding_rescaled*.safetensors"))
+
+
+def test_subject_in_style(editor, client, checkpoint):
+    editor.load(WORKFLOWS / "subject_in_style.json")
+    make_small(editor, checkpoint)
+    choose(editor, "DTI_LoadEmbedding", title="Subject", embedding="first.safetensors")
+    choose(editor, "DTI_LoadEmbedding", title="Style", embedding="second.safetensors")
+    assert shapes(client, editor.run()) == [(128, 128, 3)] * 2
+
+
+def test_concept_with_lora(editor, client, checkpoint):
+    editor.load(WORKFLOWS / "concept_with_lora.json")
+    make_small(editor, checkpoint)
+    choose(editor, "DTI_LoadEmbedding", embedding="first.safetensors")
+    choose(editor, "LoraLoader", lora_name="small.safetensors")
+    with_lora = client.images(editor.run())
+    choose(editor, "LoraLoader", strength_clip=0)
+    without = client.images(editor.run())
+    assert (with_lora[0] != without[0]).any()
+
+
+def shapes(client: Client, run: Run) -> list[tuple[int, ...]]:
+    """Of the pictures that a run has left."""
+    return [picture.shape for picture in client.images(run)]
 
 
 @pytest.mark.parametrize("workflow", sorted(WORKFLOWS.glob("*.json")), ids=lambda path: path.stem)
