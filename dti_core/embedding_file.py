@@ -25,6 +25,7 @@ from .pickle_file import read_pickle, tensor_info
 from .whole_file import write_whole
 
 HASH_NOTE = "modelspec.hash_sha256"
+FORMAT_NOTE = "dti.format"  # in every file of ours, so that it is known for one
 EXTENSIONS = (".safetensors", ".pt", ".bin")
 
 
@@ -79,7 +80,7 @@ def load_embedding(path: str | Path, bundled: str = "") -> ConceptEmbedding:
     """Read an embedding file of any format of `dti_core.embedding_formats`; its name is the file's, without folder.
 
     Of a `learned_embeds` pair either file loads both. All is checked before it is unpacked, and the tensors
-    against the header's checksum where it has one. One-dimensional tensors are one vector.
+    of files with `dti.*` notes against the header's checksum. One-dimensional tensors are one vector.
 
     Args:
         bundled: which embedding to take from a LoRA that carries several.
@@ -120,7 +121,7 @@ def check_widths(embedding: ConceptEmbedding, expected: Mapping[str, int]) -> No
 def _serialized(embedding: ConceptEmbedding, single_key: str) -> bytes:
     """The bytes of a safetensors file; the tensor of a single encoder is called `single_key`."""
     tensors = dict(embedding.vectors)
-    metadata = {**embedding.metadata, "format": "pt"}
+    metadata = {**embedding.metadata, "format": "pt", FORMAT_NOTE: "1"}
     if len(tensors) == 1:
         metadata[ENCODER_NOTE], tensors[single_key] = tensors.popitem()
     plain = safetensors.torch.save(tensors)
@@ -163,7 +164,7 @@ def _read_safetensors(path: Path, bundled: str) -> tuple[dict[str, Tensor], dict
             tensors = {key: file.get_tensor(name) for key, name in layout.tensors.items()}
     except SafetensorError as error:
         raise not_whole(path, str(error)) from error
-    own = {"format", ENCODER_NOTE, HASH_NOTE}
+    own = {"format", FORMAT_NOTE, ENCODER_NOTE, HASH_NOTE}
     return tensors, {key: value for key, value in {**header.metadata, **layout.notes}.items() if key not in own}
 
 
@@ -177,10 +178,10 @@ def _check_halves(files: Sequence[Path], halves: Sequence[Mapping[str, Tensor]],
 
 
 def _check_digest(path: Path, header: FileHeader) -> None:
-    noted = header.metadata.get(HASH_NOTE, "")
-    # A file of ours always has one; without it, the header is what was damaged.
+    # A file of ours always has a checksum; without it, the header is what was damaged. Others may count differently.
     ours = any(key.startswith("dti.") for key in header.metadata)
-    if (noted or ours) and noted.lower() != _digest(path.read_bytes()[header.start :]):
+    noted = header.metadata.get(HASH_NOTE, "")
+    if ours and noted.lower() != _digest(path.read_bytes()[header.start :]):
         raise ValueError(
             f"{path} is damaged: its tensors do not have the checksum that its header gives. "
             "Get the file again, or choose another."

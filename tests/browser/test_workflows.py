@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import itertools
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,11 +21,11 @@ from comfy_host.environment import REPO
 WORKFLOWS = REPO / "workflows"
 
 
-def choose(editor: Editor, node_type: str, title: str | None = None, **widgets: Any) -> None:
-    """Set widgets of the nodes of a type and title, as by hand; each has to exist and to offer the value."""
+def choose(editor: Editor, node_type: str, **widgets: Any) -> None:
+    """Set widgets of the nodes of a type, as by hand; each has to exist and to offer the value."""
     editor.page.evaluate(
-        """([type, title, values]) => {
-            for (const node of app.graph._nodes.filter(n => n.type === type && (!title || n.title === title)))
+        """([type, values]) => {
+            for (const node of app.graph._nodes.filter(node => node.type === type))
                 for (const [name, value] of Object.entries(values)) {
                     const widget = node.widgets.find(widget => widget.name === name);
                     const offered = widget.options.values;
@@ -31,27 +33,28 @@ def choose(editor: Editor, node_type: str, title: str | None = None, **widgets: 
                     widget.value = value;
                 }
         }""",
-        [node_type, title, widgets],
+        [node_type, widgets],
     )
 
 
 @pytest.fixture
-def files(client: Client) -> None:
-    """What a user has: photographs, words that were learned before, one of them far too long, and a LoRA."""
+def files(client: Client, small_checkpoint: Path) -> None:
+    """The files that the workflows name: photographs, a checkpoint, words, one of them far too long, and a LoRA."""
     for name in ("chelsea", "coffee", "rocket"):
         file = io.BytesIO()
         Image.fromarray(getattr(data, name)()).save(file, "PNG")
         client.add_input(f"my_concept/{name}.png", file.getvalue())
     models = client.host.base / "models"
+    shutil.copyfile(small_checkpoint, models / "checkpoints" / "sd_xl_base_1.0.safetensors")
     generator = torch.Generator().manual_seed(0)
-    for name, norm in (("first", 0.4), ("second", 0.4), ("too_long", 6.0)):
+    for name, norm in (("my_concept", 0.4), ("other_concept", 0.4), ("my_style", 0.4), ("old_embedding", 6.0)):
         rows = {key: torch.randn((1, width), generator=generator) for key, width in (("clip_l", 64), ("clip_g", 96))}
         word = {key: norm * torch.nn.functional.normalize(row) for key, row in rows.items()}
         save_file(word, models / "embeddings" / f"{name}.safetensors")
     (models / "loras").mkdir(exist_ok=True)
     layer = "lora_te1_text_model_encoder_layers_0_mlp_fc1"
     lora = {"lora_up.weight": torch.randn((256, 2), generator=generator), "lora_down.weight": torch.randn((2, 64))}
-    save_file({f"{layer}.{part}": weight for part, weight in lora.items()}, models / "loras" / "small.safetensors")
+    save_file({f"{layer}.{part}": weight for part, weight in lora.items()}, models / "loras" / "my_lora.safetensors")
 
 
 @pytest.fixture
@@ -60,16 +63,15 @@ def editor(files: None, editor: Editor) -> Editor:
     return editor
 
 
-def make_small(editor: Editor, checkpoint: str) -> None:
-    choose(editor, "CheckpointLoaderSimple", ckpt_name=checkpoint)
+def make_small(editor: Editor) -> None:
+    """Sizes for the small model."""
     choose(editor, "EmptyLatentImage", width=128, height=128)
     choose(editor, "KSampler", steps=3)
 
 
-def test_train_concept(editor, client, checkpoint):
+def test_train_concept(editor, client):
     editor.load(WORKFLOWS / "train_concept.json")
-    make_small(editor, checkpoint)
-    choose(editor, "LoadImageDataSetFromFolder", folder="my_concept")
+    make_small(editor)
     choose(editor, "DTI_Train", name="browser", initializer="cat", steps=5, resolution=128)
     run = editor.run()
     pictures = client.images(run)
@@ -101,19 +103,16 @@ def test_train_concept_is_shipped_with_the_recipe(editor):
     }
 
 
-def test_use_concept(editor, client, checkpoint):
+def test_use_concept(editor, client):
     editor.load(WORKFLOWS / "use_concept.json")
-    make_small(editor, checkpoint)
-    choose(editor, "DTI_LoadEmbedding", embedding="first.safetensors")
+    make_small(editor)
     assert shapes(client, editor.run()) == [(128, 128, 3)] * 2
 
 
-def test_interpolate_concepts(editor, client, checkpoint):
+def test_interpolate_concepts(editor, client):
     """Five steps of the sweep become one row of five different pictures, painted with one seed."""
     editor.load(WORKFLOWS / "interpolate_concepts.json")
-    make_small(editor, checkpoint)
-    choose(editor, "DTI_LoadEmbedding", title="First word", embedding="first.safetensors")
-    choose(editor, "DTI_LoadEmbedding", title="Second word", embedding="second.safetensors")
+    make_small(editor)
     choose(editor, "DTI_SlerpSweep", ratios="0, 0.25, 0.5, 0.75, 1")
     (row,) = client.images(editor.run())
     assert row.shape[1] == 8 + 5 * (128 + 8)
@@ -121,10 +120,8 @@ def test_interpolate_concepts(editor, client, checkpoint):
     assert all((one != other).any() for one, other in itertools.combinations(steps, 2))
 
 
-def test_inspect_embedding(editor, client, checkpoint):
+def test_inspect_embedding(editor, client):
     editor.load(WORKFLOWS / "inspect_embedding.json")
-    choose(editor, "CheckpointLoaderSimple", ckpt_name=checkpoint)
-    choose(editor, "DTI_LoadEmbedding", embedding="too_long.safetensors")
     run = editor.run()
     assert len(client.images(run)) == 4  # two encoders, before and after
     texts = [" ".join(output["text"]) for output in run.outputs.values() if "text" in output]
@@ -132,19 +129,15 @@ def test_inspect_embedding(editor, client, checkpoint):
     assert list((client.host.base / "models" / "embeddings").glob("old_embedding_rescaled*.safetensors"))
 
 
-def test_subject_in_style(editor, client, checkpoint):
+def test_subject_in_style(editor, client):
     editor.load(WORKFLOWS / "subject_in_style.json")
-    make_small(editor, checkpoint)
-    choose(editor, "DTI_LoadEmbedding", title="Subject", embedding="first.safetensors")
-    choose(editor, "DTI_LoadEmbedding", title="Style", embedding="second.safetensors")
+    make_small(editor)
     assert shapes(client, editor.run()) == [(128, 128, 3)] * 2
 
 
-def test_concept_with_lora(editor, client, checkpoint):
+def test_concept_with_lora(editor, client):
     editor.load(WORKFLOWS / "concept_with_lora.json")
-    make_small(editor, checkpoint)
-    choose(editor, "DTI_LoadEmbedding", embedding="first.safetensors")
-    choose(editor, "LoraLoader", lora_name="small.safetensors")
+    make_small(editor)
     with_lora = client.images(editor.run())
     choose(editor, "LoraLoader", strength_clip=0)
     without = client.images(editor.run())

@@ -65,6 +65,7 @@ def test_an_sdxl_file_has_exactly_two_float32_tensors(tmp_path: Path) -> None:
     assert metadata == {
         **sdxl().metadata,
         "format": "pt",
+        "dti.format": "1",
         "modelspec.hash_sha256": "0x" + hashlib.sha256(data).hexdigest(),
     }
 

@@ -6,10 +6,12 @@ import re
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from comfy_host.client import Client, HostError
 from comfy_host.graphs import Graph, node
+from dti_core.concept_embedding import ConceptEmbedding
+from dti_core.embedding_file import save_embedding
 
 WIDTHS = {"clip_l": 64, "clip_g": 96}
 MEANS = {"clip_l": 0.39, "clip_g": 0.45}
@@ -22,7 +24,8 @@ def write(client: Client, name: str, times: float, metadata=None, widths=WIDTHS,
     for key, width in widths.items():
         rows = torch.randn((n_vectors, width), generator=generator)
         tensors[key] = times * MEANS[key] * rows / rows.norm(dim=1, keepdim=True)
-    save_file(tensors, client.host.base / "models" / "embeddings" / f"{name}.safetensors", metadata)
+    path = client.host.base / "models" / "embeddings" / f"{name}.safetensors"
+    save_embedding(ConceptEmbedding(name, tensors, metadata or {}), path, overwrite=True)
 
 
 def graph(checkpoint: str, *names: str, prompt: str = "a photo of a {} in the snow") -> Graph:
