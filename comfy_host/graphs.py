@@ -4,6 +4,25 @@ from typing import Any
 
 Graph = dict[str, dict[str, Any]]
 
+# What DTI Train is shipped with.
+RECIPE = {
+    "name": "my_concept",
+    "initializer": "dog",
+    "templates": "object",
+    "captions": "",
+    "steps": 400,
+    "batch_size": 4,
+    "resolution": 768,
+    "seed": 42,
+    "learning_rate": 0.04,
+    "kappa": 0.0001,
+    "magnitude": "mean",
+    "n_vectors": 0,
+    "microbatch_size": 0,
+    "save_every": 100,
+    "if_exists": "error",
+}
+
 
 def node(class_type: str, **inputs: Any) -> dict[str, Any]:
     """One node; an input that comes from another node is `[id, output number]`."""
@@ -42,24 +61,7 @@ def text_to_image(checkpoint: str, text: Any, **sampling: Any) -> Graph:
 
 
 def train(checkpoint: str, folder: str, **settings: Any) -> Graph:
-    """DTI Train on the pictures of an input folder, at its defaults but for `settings`."""
-    defaults = {
-        "name": "my_concept",
-        "initializer": "dog",
-        "templates": "object",
-        "captions": "",
-        "steps": 400,
-        "batch_size": 4,
-        "resolution": 768,
-        "seed": 42,
-        "learning_rate": 0.04,
-        "kappa": 0.0001,
-        "magnitude": "mean",
-        "n_vectors": 0,
-        "microbatch_size": 0,
-        "save_every": 100,
-        "if_exists": "error",
-    }
+    """DTI Train on the pictures of an input folder, by RECIPE but for `settings`."""
     return {
         "checkpoint": node("CheckpointLoaderSimple", ckpt_name=checkpoint),
         "pictures": node("LoadImageDataSetFromFolder", folder=folder),
@@ -68,7 +70,7 @@ def train(checkpoint: str, folder: str, **settings: Any) -> Graph:
             model=["checkpoint", 0],
             clip=["checkpoint", 1],
             vae=["checkpoint", 2],
-            **{"images": ["pictures", 0], **defaults, **settings},
+            **{"images": ["pictures", 0], **RECIPE, **settings},
         ),
     }
 

@@ -17,6 +17,7 @@ from skimage import data
 from comfy_host.client import Client, Run
 from comfy_host.editor import Editor
 from comfy_host.environment import REPO
+from comfy_host.graphs import RECIPE
 
 WORKFLOWS = REPO / "workflows"
 
@@ -84,23 +85,7 @@ def test_train_concept_is_shipped_with_the_recipe(editor):
     editor.load(WORKFLOWS / "train_concept.json")
     (train,) = (node for node in editor.api_prompt().values() if node["class_type"] == "DTI_Train")
     settings = {name: value for name, value in train["inputs"].items() if not isinstance(value, list)}
-    assert settings == {
-        "name": "my_concept",
-        "initializer": "dog",
-        "templates": "object",
-        "captions": "",
-        "steps": 400,
-        "batch_size": 4,
-        "resolution": 768,
-        "seed": 42,
-        "learning_rate": 0.04,
-        "kappa": 0.0001,
-        "magnitude": "mean",
-        "n_vectors": 0,
-        "microbatch_size": 0,
-        "save_every": 100,
-        "if_exists": "error",
-    }
+    assert settings == RECIPE
 
 
 def test_use_concept(editor, client):
