@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ def demo(options: argparse.Namespace, pictures: Sequence[Picture]) -> None:
         print(f"ComfyUI answers on {host.url}")
         for number, picture in enumerate(pictures, start=1):
             client.add_input(f"{FOLDER}/{number}.png", png(picture))
-        sampling = {"seed": SEED, "steps": scale.sampler_steps, "cfg": 6.0, "size": scale.size}
+        sampling: dict[str, Any] = {"seed": SEED, "steps": scale.sampler_steps, "cfg": 6.0, "size": scale.size}
         settings = {
             "name": "demo",
             "if_exists": "replace",
