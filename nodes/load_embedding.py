@@ -7,10 +7,10 @@ import dataclasses
 from comfy_api.latest import io
 
 from ..dti_core.embedding_file import load_embedding
-from .embedding_type import DTIEmbedding
 from .host.embedding_folder import embedding_files, embedding_path, file_digest, name_of
 from .host.prompt_outputs import file_outputs
 from .host.schema import ADVANCED
+from .sockets import DTIEmbedding, trigger_output
 
 
 class DTILoadEmbedding(io.ComfyNode):
@@ -44,9 +44,7 @@ class DTILoadEmbedding(io.ComfyNode):
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The word's vectors."),
                 io.Clip.Output(display_name="clip", tooltip="The same text encoders; connect them to the prompt."),
-                io.String.Output(
-                    display_name="trigger", tooltip="The text that calls the word in a prompt, spaces included."
-                ),
+                trigger_output(),
             ],
         )
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..dti_core.interpolation import mix
-from .embedding_type import DTIEmbedding
 from .host.prompt_outputs import prompt_outputs
 from .slerp import short_name
+from .sockets import DTIEmbedding, knowing_clip_output, trigger_output
 
 MOST = 4
 
@@ -32,10 +32,8 @@ class DTIMix(io.ComfyNode):
             ],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The mixed word."),
-                io.Clip.Output(display_name="clip", tooltip="Text encoders that know the word; connect to the prompt."),
-                io.String.Output(
-                    display_name="trigger", tooltip="The text that calls the word in a prompt, spaces included."
-                ),
+                knowing_clip_output(),
+                trigger_output(),
             ],
         )
 

@@ -6,12 +6,12 @@ from comfy_api.latest import io, ui
 
 from ..dti_core.captions import check_captions
 from ..dti_core.concept_embedding import ConceptEmbedding
-from .embedding_type import DTIEmbedding
 from .host.encoder_probe import EncoderProbe
 from .host.node_text import show_on_node
 from .host.text_encoder import check_fits
 from .inspection import inspect
 from .inspector_report import report_text
+from .sockets import DTIEmbedding
 
 
 class DTINormInspector(io.ComfyNode):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..dti_core.rescale import rescale
-from .embedding_type import DTIEmbedding
 from .host.prompt_outputs import prompt_outputs
 from .host.text_encoder import HostTextEncoder, check_fits
 from .slerp import short_name
+from .sockets import DTIEmbedding, knowing_clip_output, trigger_output
 
 
 class DTIRescale(io.ComfyNode):
@@ -44,10 +44,8 @@ class DTIRescale(io.ComfyNode):
             ],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The rescaled word."),
-                io.Clip.Output(display_name="clip", tooltip="Text encoders that know the word; connect to the prompt."),
-                io.String.Output(
-                    display_name="trigger", tooltip="The text that calls the word in a prompt, spaces included."
-                ),
+                knowing_clip_output(),
+                trigger_output(),
             ],
         )
 

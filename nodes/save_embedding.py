@@ -6,10 +6,10 @@ from comfy_api.latest import io, ui
 
 from ..dti_core.derived import renamed
 from ..dti_core.embedding_name import trigger
-from .embedding_type import DTIEmbedding
 from .host.embedding_folder import check_prompt_reads, free_name, save_pair_to_folder, save_to_folder
 from .host.node_text import show_on_node
 from .host.prompt_outputs import no_trigger
+from .sockets import DTIEmbedding, if_exists_input, name_input, trigger_output
 
 PAIR = "diffusers pair"
 
@@ -28,17 +28,8 @@ class DTISaveEmbedding(io.ComfyNode):
             hidden=[io.Hidden.unique_id],
             inputs=[
                 DTIEmbedding.Input("embedding", tooltip="The word to save."),
-                io.String.Input(
-                    "name",
-                    default="my_concept",
-                    tooltip="Name of the word and its file. Letters, digits, '_', '-', '.'; '/' for a subfolder.",
-                ),
-                io.Combo.Input(
-                    "if_exists",
-                    options=["error", "number", "replace"],
-                    default="error",
-                    tooltip="When the name is taken: refuse, save under a numbered name, or replace the file.",
-                ),
+                name_input(),
+                if_exists_input(),
                 io.Combo.Input(
                     "format",
                     options=["comfyui", PAIR],
@@ -49,9 +40,7 @@ class DTISaveEmbedding(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.String.Output(
-                    display_name="trigger", tooltip="The text that calls the saved word in a prompt, spaces included."
-                ),
+                trigger_output(),
             ],
         )
 

@@ -6,9 +6,9 @@ from comfy_api.latest import io
 
 from ..dti_core.concept_embedding import ConceptEmbedding
 from ..dti_core.interpolation import lerp, slerp
-from .embedding_type import DTIEmbedding
 from .host.prompt_outputs import prompt_outputs
 from .host.schema import ADVANCED
+from .sockets import DTIEmbedding, knowing_clip_output, trigger_output
 
 METHODS = {"slerp": slerp, "lerp": lerp}
 AS_T = -1.0
@@ -49,10 +49,8 @@ class DTISlerp(io.ComfyNode):
             ],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The word between the two."),
-                io.Clip.Output(display_name="clip", tooltip="Text encoders that know the word; connect to the prompt."),
-                io.String.Output(
-                    display_name="trigger", tooltip="The text that calls the word in a prompt, spaces included."
-                ),
+                knowing_clip_output(),
+                trigger_output(),
             ],
         )
 

@@ -7,9 +7,9 @@ import re
 from comfy_api.latest import io
 
 from ..dti_core.interpolation import FIGURE_4_RATIOS
-from .embedding_type import DTIEmbedding
 from .host.prompt_outputs import prompt_outputs
 from .slerp import METHODS, between_name
+from .sockets import DTIEmbedding
 
 
 class DTISlerpSweep(io.ComfyNode):

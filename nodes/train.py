@@ -10,7 +10,6 @@ from ..dti_core.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES, captions_by_p
 from ..dti_core.concept_embedding import ConceptEmbedding
 from ..dti_core.embedding_name import trigger
 from ..dti_core.training import TrainingConfig, train
-from .embedding_type import DTIEmbedding
 from .host.embedding_folder import check_reload, free_name, save_to_folder
 from .host.metadata import run_metadata
 from .host.node_text import show_on_node
@@ -18,6 +17,7 @@ from .host.posterior import encode_images
 from .host.run_report import RunReport
 from .host.schema import ADVANCED
 from .host.session import training_session
+from .sockets import DTIEmbedding, if_exists_input, name_input, trigger_output
 
 TEMPLATES = {"object": OBJECT_TEMPLATES, "style": STYLE_TEMPLATES}
 
@@ -47,11 +47,7 @@ class DTITrain(io.ComfyNode):
                     "images",
                     tooltip="3 to 6 pictures: a batch, or a list of any sizes as the dataset loaders give it.",
                 ),
-                io.String.Input(
-                    "name",
-                    default="my_concept",
-                    tooltip="Name of the new word and its file. Letters, digits, '_', '-', '.'; '/' for a subfolder.",
-                ),
+                name_input(),
                 io.String.Input(
                     "initializer",
                     default="dog",
@@ -152,20 +148,12 @@ class DTITrain(io.ComfyNode):
                     tooltip="Steps between files <name>-step<N>. 0: only the result. Stop always keeps the last step.",
                     **ADVANCED,
                 ),
-                io.Combo.Input(
-                    "if_exists",
-                    options=["error", "number", "replace"],
-                    default="error",
-                    tooltip="When the name is taken: refuse, save under a numbered name, or replace the file.",
-                    **ADVANCED,
-                ),
+                if_exists_input(**ADVANCED),
             ],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The learned word."),
                 io.Custom("LOSS_MAP").Output(display_name="loss", tooltip="Losses, for Plot Loss Graph."),
-                io.String.Output(
-                    display_name="trigger", tooltip="The text that calls the word in a prompt, spaces included."
-                ),
+                trigger_output(),
             ],
         )
 
