@@ -9,8 +9,8 @@ from ..dti_core.concept_embedding import ConceptEmbedding
 from .host.encoder_probe import EncoderProbe
 from .host.node_text import show_on_node
 from .host.text_encoder import check_fits
-from .inspection import inspect
-from .inspector_report import report_text
+from .inspector.inspection import inspect
+from .inspector.report import report_text
 from .sockets import DTIEmbedding
 
 
@@ -91,7 +91,7 @@ def _labels(embeddings: list[ConceptEmbedding]) -> list[str]:
 
 def _pictures(probe, labels, inspections):
     try:
-        from .inspector_figure import EncoderPage, draw_pages
+        from .inspector.figure import EncoderPage, draw_pages
     except ModuleNotFoundError as error:
         raise RuntimeError(
             f"Norm Inspector draws with matplotlib, and the Python package {error.name!r} is missing. Install the "

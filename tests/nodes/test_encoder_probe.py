@@ -111,7 +111,7 @@ def test_nothing_is_left_on_the_models(models, probe, fails, monkeypatch):
 
 
 def inspected(probe, one):
-    from dti_pack.nodes.inspection import inspect
+    from dti_pack.nodes.inspector.inspection import inspect
 
     return inspect(probe, one, PROMPT, {key: 1.0 for key in one.vectors})
 
@@ -144,7 +144,7 @@ def test_a_longer_vector_loses_position_and_turns_less(probe):
 
 @pytest.mark.parametrize(("scale", "n_vectors", "count"), [(0.0, 1, 1), (0.4, 2, 1), (7.0, 1, 4), (0.4, 1, 9)])
 def test_a_page_for_each_encoder(probe, scale, n_vectors, count):
-    from dti_pack.nodes.inspector_figure import EncoderPage, draw_pages
+    from dti_pack.nodes.inspector.figure import EncoderPage, draw_pages
 
     one = embedding(probe, n_vectors=n_vectors, scale=scale)
     found = inspected(probe, one)
@@ -161,8 +161,8 @@ def test_a_page_for_each_encoder(probe, scale, n_vectors, count):
 
 
 def test_an_encoder_without_positions_has_two_panels(probe):
-    from dti_pack.nodes.inspector_figure import EncoderPage, draw_pages
-    from dti_pack.nodes.inspector_report import report_text
+    from dti_pack.nodes.inspector.figure import EncoderPage, draw_pages
+    from dti_pack.nodes.inspector.report import report_text
 
     one = embedding(probe)
     found = {"t5xxl": dataclasses.replace(inspected(probe, one)["clip_l"], position=None)}
@@ -172,7 +172,7 @@ def test_an_encoder_without_positions_has_two_panels(probe):
 
 
 def test_a_huge_header_entry_is_cut(probe):
-    from dti_pack.nodes.inspector_report import report_text
+    from dti_pack.nodes.inspector.report import report_text
 
     one = embedding(probe, **{"modelspec.thumbnail": "x" * 100000})
     assert len(report_text(["one"], [one], [inspected(probe, one)])) < 5000
@@ -182,6 +182,6 @@ def test_missing_matplotlib_is_named(probe, monkeypatch):
     from dti_pack.nodes import norm_inspector
 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "dti_pack.nodes.inspector_figure", raising=False)
+    monkeypatch.delitem(sys.modules, "dti_pack.nodes.inspector.figure", raising=False)
     with pytest.raises(RuntimeError, match=r"matplotlib.*pip install matplotlib"):
         norm_inspector._pictures(probe, ["one"], [inspected(probe, embedding(probe))])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..dti_core.concept_embedding import ConceptEmbedding
-from ..dti_core.norm_report import render
+from ...dti_core.concept_embedding import ConceptEmbedding
+from ...dti_core.norm_report import render
 from .inspection import EncoderInspection
 
 # A header may carry a whole picture.

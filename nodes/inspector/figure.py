@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 from torch import Tensor
 
-from ..dti_core.norm_report import LONG, TOO_LONG
+from ...dti_core.norm_report import LONG, TOO_LONG
 from .inspection import EncoderInspection
 
 # Okabe and Ito's palette for all kinds of colour vision, without yellow, which is too faint on white.

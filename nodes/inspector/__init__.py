@@ -1,0 +1,1 @@
+"""What Norm Inspector finds out, says and draws."""
