@@ -18,7 +18,7 @@ RECIPE = {
     "kappa": 0.0001,
     "magnitude": "mean",
     "n_vectors": 0,
-    "microbatch_size": 0,
+    "microbatch_size": 1,
     "save_every": 100,
     "if_exists": "error",
 }

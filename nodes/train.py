@@ -133,11 +133,11 @@ class DTITrain(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "microbatch_size",
-                    default=0,
+                    default=1,
                     min=0,
                     max=64,
-                    tooltip="Pictures that pass through the model at a time. 0: the whole batch. 1 needs the least "
-                    "memory; the result is the same.",
+                    tooltip="Pictures that pass through the model at a time; 1 needs the least memory. More, or 0 for "
+                    "the whole batch, is faster on a large card. The result is the same.",
                     **ADVANCED,
                 ),
                 io.Int.Input(
