@@ -1,0 +1,124 @@
+"""The model under training: the host's UNet and its two CLIP text encoders, with only the rows in use.
+
+Most rows of the 49408-word token tables occur in no caption. They are left out here, and written from a seed
+when the checkpoint is assembled. Rows in use keep the norms they were born with, near CLIP's own, so that
+"in-distribution" means for this model what it means for the real one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import comfy.ops
+import small_sdxl as arch
+import torch
+from comfy.ldm.modules.diffusionmodules.openaimodel import Timestep, UNetModel
+from comfy.model_sampling import ModelSamplingDiscrete
+from comfy.sdxl_clip import SDXLClipModel
+from torch import Tensor, nn
+
+TOKEN_NORMS = {"l": 0.39, "g": 0.45}  # mean row norms of CLIP-L's and bigG's token tables
+NORM_SPREAD = 0.05  # relative
+WIDTHS = {"l": arch.CLIP_L_WIDTH, "g": arch.CLIP_G_WIDTH}
+
+
+def random_rows(count: int, encoder: str, generator: torch.Generator) -> Tensor:
+    """Token rows [count, width] in random directions, their norms spread as CLIP's are."""
+    rows = torch.randn(count, WIDTHS[encoder], generator=generator)
+    norms = TOKEN_NORMS[encoder] * (1 + NORM_SPREAD * torch.randn(count, 1, generator=generator))
+    return rows / rows.norm(dim=1, keepdim=True) * norms
+
+
+def _initialise(module: nn.Module) -> None:
+    """The host's layers come without initial values; residual branches start near zero."""
+    for name, parameter in module.named_parameters():
+        if parameter.ndim == 1:
+            nn.init.constant_(parameter, 1.0 if name.endswith("weight") else 0.0)
+        elif "embedding" in name:
+            nn.init.normal_(parameter, std=0.01)
+        else:
+            nn.init.normal_(parameter, std=1 / math.sqrt(parameter[0].numel()))
+        ends = ("out_layers.3.weight", "proj_out.weight", "out.2.weight")
+        if name.endswith(ends):
+            nn.init.zeros_(parameter)
+        elif name.endswith(("out_proj.weight", "fc2.weight", "to_out.0.weight", "ff.net.2.weight")):
+            with torch.no_grad():
+                parameter.mul_(0.3)
+
+
+def _own_input(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (inputs[0].clone(), *inputs[1:])
+
+
+class TextEncoder(nn.Module):
+    """One of the host's text encoders over a small table: row indices in, hidden states and pooled out."""
+
+    def __init__(self, encoder: str, used: Sequence[int]) -> None:
+        super().__init__()
+        options = {"custom_operations": comfy.ops.disable_weight_init}
+        sizes = {f"clip_{key}_model_config": arch.text_config(width) for key, width in WIDTHS.items()}
+        host = getattr(SDXLClipModel(model_options={**options, **sizes}, dtype=torch.float32), f"clip_{encoder}")
+        self.transformer = host.transformer
+        self.layer = host.layer_idx
+        self.transformer.text_model.embeddings.token_embedding = nn.Identity()
+        _initialise(self.transformer)
+        # The host adds its residuals in place; a LayerNorm that keeps a copy of its input can go backward.
+        for module in self.transformer.modules():
+            if isinstance(module, nn.LayerNorm):
+                module.register_forward_pre_hook(_own_input)
+        self.transformer.requires_grad_(True)
+        generator = torch.Generator().manual_seed(17 if encoder == "l" else 18)
+        self.rows = nn.Parameter(random_rows(len(used), encoder, generator))
+        self.register_buffer("norms", self.rows.detach().norm(dim=1, keepdim=True))
+        self.register_buffer("used", torch.tensor(list(used)))
+
+    def forward(self, indices: Tensor, lengths: list[int]) -> tuple[Tensor, Tensor]:
+        """indices [n, 77] into the table in use, and tokens up to the end token: [n, 77, width], [n, width]."""
+        _, hidden, pooled, _ = self.transformer(
+            None, None, embeds=self.rows[indices], num_tokens=lengths, intermediate_output=self.layer,
+            final_layer_norm_intermediate=False,
+        )  # fmt: skip
+        return hidden, pooled
+
+    @torch.no_grad()
+    def keep_norms(self) -> None:
+        """Puts every row back on its sphere."""
+        self.rows.mul_(self.norms / self.rows.norm(dim=1, keepdim=True))
+
+
+class SmallModel(nn.Module):
+    """UNet and text encoders with SDXL's conditioning; predicts velocity at zero terminal SNR."""
+
+    def __init__(self, used: dict[str, Sequence[int]]) -> None:
+        super().__init__()
+        self.unet = UNetModel(**arch.UNET)
+        _initialise(self.unet)
+        with torch.no_grad():  # of its 1632 inputs most are the same sizes again and again; the caption shall be heard
+            entry = self.unet.label_emb[0][0].weight
+            entry[:, : WIDTHS["g"]].normal_(std=0.2)
+            entry[:, WIDTHS["g"] :].normal_(std=0.01)
+        self.clip_l = TextEncoder("l", used["l"])
+        self.clip_g = TextEncoder("g", used["g"])
+        self.sizes = Timestep(256)
+        sigmas = ModelSamplingDiscrete(zsnr=True).sigmas
+        self.register_buffer("alphas", 1 / (sigmas.square() + 1), persistent=False)
+
+    def conditioning(self, tokens: dict[str, Tensor], lengths: list[int], sizes: Tensor) -> tuple[Tensor, Tensor]:
+        """Row indices [n, 77] per encoder, sizes [n, 6]: context [n, 77, 160] and y [n, 96 + 6 * 256]."""
+        hidden_l, _ = self.clip_l(tokens["l"], lengths)
+        hidden_g, pooled = self.clip_g(tokens["g"], lengths)
+        adm = self.sizes(sizes.flatten()).reshape(len(sizes), -1)
+        return torch.cat([hidden_l, hidden_g], dim=-1), torch.cat([pooled, adm], dim=-1)
+
+    def errors(self, latents: Tensor, noise: Tensor, steps: Tensor, context: Tensor, y: Tensor) -> Tensor:
+        """Squared errors of the velocity, per latent cell [n, 16, 16]; latents [n, 4, 16, 16], steps [n] in 0..999."""
+        alpha = self.alphas[steps][:, None, None, None]
+        noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+        velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+        predicted = self.unet(noisy, steps.float(), context=context, y=y)
+        return (predicted.float() - velocity).square().mean(1)
+
+    def keep_norms(self) -> None:
+        self.clip_l.keep_norms()
+        self.clip_g.keep_norms()

@@ -1,0 +1,92 @@
+"""Pictures from a checkpoint through the host's own loader and sampler.
+
+python -m small_world.sample CHECKPOINT OUT.png --prompt "a red star on the beach" --comfyui COMFYUI
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from .host import start_log, use_comfyui
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How pictures are sampled."""
+
+    steps: int = 20
+    guidance: float = 4.0
+    sampler: str = "euler"
+    scheduler: str = "normal"
+
+
+class Painter:
+    """A loaded checkpoint."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        import comfy.sd
+        import small_sdxl  # noqa: F401  (registers the architecture)
+
+        if not checkpoint.is_file():
+            raise ValueError(f"{checkpoint} is not there; make it with: python -m small_world.checkpoint assemble")
+        self.model, self.clip, self.vae, _ = comfy.sd.load_checkpoint_guess_config(str(checkpoint))
+
+    def encode(self, text: str) -> list[list[Any]]:
+        return list(self.clip.encode_from_tokens_scheduled(self.clip.tokenize(text)))
+
+    @torch.inference_mode()
+    def paint(self, prompts: Sequence[str], seeds: Sequence[int], how: Sampling | None = None) -> npt.NDArray[np.uint8]:
+        """One picture per prompt and seed: uint8 [prompts * seeds, 128, 128, 3]."""
+        import comfy.sample
+
+        how = how or Sampling()
+        empty, out = self.encode(""), []
+        for prompt in prompts:
+            wanted = self.encode(prompt)
+            latent = torch.zeros(len(seeds), 4, 16, 16)
+            noise = torch.cat([comfy.sample.prepare_noise(latent[:1], seed) for seed in seeds])
+            samples = comfy.sample.sample(
+                self.model, noise, how.steps, how.guidance, how.sampler, how.scheduler, wanted, empty, latent,
+                disable_pbar=True,
+            )  # fmt: skip
+            out.append((self.vae.decode(samples) * 255 + 0.5).clamp(0, 255).to(torch.uint8).numpy())
+        return np.concatenate(out)
+
+
+def sheet(pictures: npt.NDArray[np.uint8], columns: int) -> Image.Image:
+    """Pictures [n, h, w, 3] in rows."""
+    rows = [np.concatenate(list(pictures[i : i + columns]), 1) for i in range(0, len(pictures), columns)]
+    return Image.fromarray(np.concatenate(rows, 0))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Sample pictures.")
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--prompt", action="append", required=True)
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--guidance", type=float, default=Sampling.guidance)
+    parser.add_argument("--comfyui", type=Path)
+    options = parser.parse_args()
+    use_comfyui(options.comfyui)
+    start_log()
+    how = Sampling(guidance=options.guidance)
+    pictures = Painter(options.checkpoint).paint(options.prompt, range(options.seeds), how)
+    sheet(pictures, options.seeds).save(options.out)
+    log.info("Wrote %s.", options.out)
+
+
+if __name__ == "__main__":
+    main()

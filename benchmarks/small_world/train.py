@@ -1,0 +1,218 @@
+"""Trains the small text-to-image model on the encoded drawings: seeded, resumable.
+
+python -m small_world.train FOLDER --comfyui COMFYUI   (FOLDER holds latents.npy; resumes by itself)
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from .dataset import scene_at
+from .drawing import object_weights
+from .files import load_state, save_state
+from .grammar import describe
+from .host import start_log, use_comfyui
+from .parallel import average_gradients, launch
+from .scenes import Look, Scene
+
+if TYPE_CHECKING:
+    from .model import SmallModel
+    from .tokens import Tokens
+
+EMA = 0.998  # kept of the averaged weights per step
+EMA_EVERY = 5
+# Exponents below one: more samples where noise is strong, which is where captions decide; most at first.
+NOISY_FIRST, NOISY_LAST = 0.45, 0.7
+EVERY = 250  # steps between saved states
+OTHER_SIZES = 0.1  # share of samples said to be of another size, so that size conditioning is not one point
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast. The rate stays up and falls to zero over the last part of the steps."""
+
+    steps: int = 5000
+    batch: int = 48
+    rate: float = 1.5e-3
+    warm_up: int = 150
+    decay_from: float = 0.6
+    workers: int = 2
+    # Backgrounds are learned first, and objects late. So the first part looks mostly at plain drawings, and
+    # counts the cells of the object this much more.
+    focus_until: float = 0.85
+    weight: float = 4.0
+
+    def focus_at(self, step: int) -> float:
+        """What an object's cells count: `weight` at first, one at the end of the focused part."""
+        left = 1 - step / (self.steps * self.focus_until)
+        return 1 + (self.weight - 1) * min(1.0, max(0.0, 3 * left))
+
+    def rate_at(self, step: int) -> float:
+        left = (self.steps - step) / (self.steps * (1 - self.decay_from))
+        return self.rate * min(1.0, (step + 1) / self.warm_up, max(0.0, left))
+
+
+def sizes_of(count: int, rng: np.random.Generator) -> torch.Tensor:
+    """Height, width, crop and target sizes [count, 6] as the host fills them in; mostly 128."""
+    sizes = np.tile(np.asarray([128, 128, 0, 0, 128, 128], np.float32), (count, 1))
+    other = rng.random(count) < OTHER_SIZES
+    drawn = rng.integers(64, 1100, (count, 2))
+    sizes[other] = np.concatenate([drawn, np.zeros_like(drawn), drawn], 1)[other]
+    return torch.from_numpy(sizes)
+
+
+def _groups(model: SmallModel) -> list[dict[str, Any]]:
+    """Parameters by weight decay and rate. 1536 inputs of `label_emb` hardly ever change, and at full rate they
+    push its activations to where no gradient comes back."""
+    named = list(model.named_parameters())
+    entry = [p for n, p in named if n == "unet.label_emb.0.0.weight"]
+    decayed = [p for n, p in named if p.ndim > 1 and "embed" not in n and "rows" not in n and p is not entry[0]]
+    known = {id(p) for p in (*entry, *decayed)}
+    others = [p for _, p in named if id(p) not in known]
+    return [
+        {"params": decayed, "weight_decay": 0.01, "scale": 1.0},
+        {"params": others, "weight_decay": 0.0, "scale": 1.0},
+        {"params": entry, "weight_decay": 0.0, "scale": 0.03},
+    ]
+
+
+class Trainer:
+    """Model, optimizer and averaged weights; a step depends on its number alone, so resuming changes nothing."""
+
+    def __init__(
+        self,
+        model: SmallModel,
+        tokens: Tokens,
+        latents: npt.NDArray[Any],
+        scenes: Sequence[Scene],
+        plan: Plan,
+        rank: int = 0,
+    ) -> None:
+        self.model, self.tokens, self.latents, self.scenes = model, tokens, latents, scenes
+        self.plan, self.rank = plan, rank
+        self.optimizer = torch.optim.AdamW(_groups(model), lr=plan.rate, betas=(0.9, 0.99), fused=True)
+        self.average = {name: value.detach().clone() for name, value in model.named_parameters()}
+        self.number = 0
+        self.seconds = 0.0
+
+    def batch_loss(self, number: int) -> torch.Tensor:
+        """The loss of step `number`; pictures, captions, noise and times depend on number and worker alone."""
+        rng = np.random.default_rng((3, number, self.rank))
+        count = self.plan.batch // self.plan.workers
+        picked = rng.integers(0, len(self.latents), 3 * count)
+        focus = self.plan.focus_at(number)
+        if focus > 1:
+            fancy = np.asarray([self.scenes[index].look != Look() for index in picked])
+            picked = picked[np.argsort(fancy & (rng.random(3 * count) < 0.6), kind="stable")]
+        picked = picked[:count]
+        latents = torch.from_numpy(np.asarray(self.latents[picked], np.float32))
+        texts = [describe(self.scenes[index], rng).text for index in picked]
+        indices, lengths = self.tokens.batch(texts)
+        # One time from each equal part of the schedule: the loss of a step is less of a lottery.
+        parts = (rng.permutation(count) + rng.random(count)) / count
+        exponent = NOISY_FIRST if focus > 1 else NOISY_LAST
+        steps = torch.from_numpy(parts**exponent * 1000).long().clamp(max=999)
+        noise = torch.from_numpy(rng.standard_normal(latents.shape, np.float32))
+        context, y = self.model.conditioning(indices, lengths, sizes_of(count, rng))
+        weights = np.stack([object_weights(self.scenes[index], focus) for index in picked])
+        errors = self.model.errors(latents, noise, steps, context, y) * torch.from_numpy(weights)
+        return errors.sum() / weights.sum()
+
+    def step(self) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["scale"] * self.plan.rate_at(self.number)
+        loss = self.batch_loss(self.number)
+        self.optimizer.zero_grad()
+        loss.backward()
+        average_gradients(self.model.parameters())
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.model.keep_norms()
+        if self.number % EMA_EVERY == 0:
+            keep = min(EMA, (1 + self.number) / (10 + self.number)) ** EMA_EVERY
+            with torch.no_grad():
+                for name, value in self.model.named_parameters():
+                    self.average[name].lerp_(value, 1 - keep)
+        self.number += 1
+        return float(loss.detach())
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict(),
+            "step": self.number, "seconds": self.seconds,
+        }  # fmt: skip
+
+    def resume(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average = {name: value.clone() for name, value in state["average"].items()}
+        self.number, self.seconds = state["step"], state["seconds"]
+
+
+class Scenes(Sequence["Scene"]):
+    """The drawn scenes, made when asked for and remembered."""
+
+    def __init__(self, count: int) -> None:
+        self._known: dict[int, Scene] = {}
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        if index not in self._known:
+            self._known[index] = scene_at(int(index))
+        return self._known[index]
+
+
+def train(rank: int, workers: int, folder: Path, plan: Plan, comfyui: Path | None) -> None:
+    """One worker of the training; the first one writes the log and the state."""
+    use_comfyui(comfyui)
+    from .model import SmallModel
+    from .tokens import host_tokens
+
+    start_log(quiet=rank > 0)
+    latents, state_file = np.load(folder / "latents.npy"), folder / "model_state.pt"
+    torch.manual_seed(0)
+    tokens = host_tokens()
+    trainer = Trainer(SmallModel(tokens.used), tokens, latents, Scenes(len(latents)), plan, rank)
+    if state_file.is_file():
+        trainer.resume(load_state(state_file))
+        log.info("Going on at step %d.", trainer.number)
+    losses: list[float] = []
+    begun, before = time.monotonic(), trainer.seconds
+    while trainer.number < plan.steps:
+        losses = [*losses[-24:], trainer.step()]
+        trainer.seconds = before + time.monotonic() - begun
+        if trainer.number % 25 == 0:
+            log.info("step %d loss %.4f, %.0f s", trainer.number, np.mean(losses), trainer.seconds)
+        if rank == 0 and (trainer.number % EVERY == 0 or trainer.number == plan.steps):
+            save_state(state_file, trainer.state())
+    log.info("Trained %d steps in %.0f minutes.", trainer.number, trainer.seconds / 60)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train the small model.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--comfyui", type=Path)
+    parser.add_argument("--steps", type=int, default=Plan.steps)
+    parser.add_argument("--batch", type=int, default=Plan.batch)
+    parser.add_argument("--workers", type=int, default=Plan.workers)
+    options = parser.parse_args()
+    plan = Plan(steps=options.steps, batch=options.batch, workers=options.workers)
+    launch(train, plan.workers, options.folder, plan, options.comfyui)
+
+
+if __name__ == "__main__":
+    main()
