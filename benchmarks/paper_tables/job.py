@@ -1,0 +1,116 @@
+"""One unit of work: a training, unless it is there, and the scores that are wanted of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from dti_pack.dti_core.training import StepReport
+from small_world.subjects import Style, Subject
+from small_world.words import NOUNS
+
+from .examine import paint, score, used_vectors
+from .loop import Vectors
+from .methods import learn
+from .plan import CONCEPTS, Examination, Run
+from .settings import Use
+from .store import Store
+from .world import World
+
+log = logging.getLogger(__name__)
+NOTE_EVERY = 10  # steps between notes of loss, norms, angles
+
+
+@dataclass(frozen=True)
+class Job:
+    """Runs that share one training, and how they are examined."""
+
+    run: Run
+    uses: tuple[Use, ...]
+    examination: Examination
+    checkpoint_every: int
+
+    def scores(self) -> list[tuple[Use, str]]:
+        """The uses and the names of their scores."""
+        return [
+            (use, Run(self.run.concept, self.run.seed, self.run.settings, use).score_id(self.examination))
+            for use in self.uses
+        ]
+
+
+def jobs_of(runs: Iterable[Run], examination: Examination, checkpoint_every: int) -> list[Job]:
+    """Runs grouped by training, in the order of their first mention."""
+    grouped: dict[str, list[Run]] = {}
+    for run in runs:
+        grouped.setdefault(run.training_id, []).append(run)
+    return [
+        Job(runs[0], tuple(dict.fromkeys(run.use for run in runs)), examination, checkpoint_every)
+        for runs in grouped.values()
+    ]
+
+
+def is_done(job: Job, store: Store) -> bool:
+    return all(store.score(name) is not None for _, name in job.scores())
+
+
+def do(job: Job, world: World, store: Store) -> None:
+    """Train where there is no training yet, then examine what has no score."""
+    concept = CONCEPTS[job.run.concept]
+    settings, begun = job.run.settings, time.monotonic()
+    by_step: dict[int, Vectors] = {}
+    if settings.trains:
+        by_step = trained(job, world, store, concept)
+    trained_at = time.monotonic()
+    for use, name in job.scores():
+        if store.score(name) is None:
+            vectors = used_vectors(by_step, use, world.lengths())
+            prompts, pictures = paint(world, concept, settings, vectors, job.examination)
+            store.save_score(name, score(world.judge, world.trust, concept, prompts, pictures))
+    log.info(
+        "%s %s seed %d: trained in %.0f s, examined %d times in %.0f s", concept.name, settings.method, job.run.seed,
+        trained_at - begun, len(job.uses), time.monotonic() - trained_at,
+    )  # fmt: skip
+
+
+def trained(job: Job, world: World, store: Store, concept: Subject | Style) -> dict[int, Vectors]:
+    """Vectors by step, 0 for the result; from the store where they are there."""
+    found = store.training(job.run.training_id)
+    if found is not None:
+        return found[0]
+    settings = job.run.settings
+    by_step: dict[int, Vectors] = {}
+    history: list[dict[str, Any]] = []
+
+    def note(report: StepReport) -> None:
+        if report.step % job.checkpoint_every == 0:
+            by_step[report.step] = dict(report.vectors)
+        if report.step % NOTE_EVERY == 0 or report.step in (1, settings.steps):
+            history.append(noted(report))
+
+    images = world.images(concept, settings.surroundings)
+    contextual = world.contextual(concept.word) if settings.method == "cross_init" else None
+    words = [nouns[0] for nouns in NOUNS.values()]
+    begun = time.monotonic()
+    with world.session() as (text_encoder, denoiser):
+        by_step[0] = learn(
+            text_encoder, denoiser, images, settings, job.run.seed, note,
+            word=concept.word, words=words, contextual=contextual,
+        )  # fmt: skip
+    notes = {"history": history, "seconds": time.monotonic() - begun, "concept": concept.name, "seed": job.run.seed}
+    store.save_training(job.run.training_id, by_step, notes)
+    return by_step
+
+
+def noted(report: StepReport) -> dict[str, Any]:
+    """One line of the history; norms are lengths of the vectors, means over them."""
+    return {
+        "step": report.step,
+        "loss": report.loss,
+        "norm": {key: float(torch.as_tensor(rows).norm(dim=-1).mean()) for key, rows in report.vectors.items()},
+        "angle": dict(report.angle_to_prior),
+        "gradient": dict(report.data_gradient_norm),
+    }

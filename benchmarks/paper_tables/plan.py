@@ -1,0 +1,128 @@
+"""Runs and tables: what is trained, what is done with it, and on whom.
+
+Half of the concepts choose settings, the other half reports. A table that chooses cannot hold a reporting concept:
+it does not come into being.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from small_world.subjects import STYLES, SUBJECTS, Style, Subject
+
+from .settings import AS_TRAINED, Settings, Use, as_json
+from .store import digest
+
+CHOOSE, REPORT = "choose", "report"
+CONCEPTS: dict[str, Subject | Style] = {concept.name: concept for concept in (*SUBJECTS, *STYLES)}
+CHOOSING = tuple(subject.name for subject in SUBJECTS if subject.chooses)
+REPORTING = tuple(subject.name for subject in SUBJECTS if not subject.chooses)
+
+# Of whom the ways between two words are shown.
+PAIRS = (
+    ("zebra_cat", "toad_mushroom"), ("walking_house", "frosted_donut"), ("chess_moon", "leopard_cloud"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Examination:
+    """How vectors are tried: the first `prompts_per_level` prompts of each level (0: all), sampling seeds and steps."""
+
+    prompts_per_level: int = 0
+    seeds: int = 4
+    steps: int = 15
+    guidance: float = 4.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training, and one use of what came out."""
+
+    concept: str
+    seed: int
+    settings: Settings
+    use: Use = AS_TRAINED
+
+    @property
+    def training_id(self) -> str:
+        settings = as_json(self.settings)
+        if not self.settings.trains:
+            settings = {"method": self.settings.method}
+        return digest({"version": 1, "concept": self.concept, "seed": self.seed, "settings": settings})
+
+    def score_id(self, examination: Examination) -> str:
+        return digest([self.training_id, as_json(self.use), vars(examination)])
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: a name, and what stands behind it."""
+
+    label: str
+    settings: Settings
+    use: Use = AS_TRAINED
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows tried on concepts and training seeds. purpose: CHOOSE or REPORT; what is chosen comes from the first."""
+
+    name: str
+    purpose: str
+    rows: tuple[Row, ...]
+    concepts: tuple[str, ...]
+    seeds: tuple[int, ...] = (1,)
+
+    def __post_init__(self) -> None:
+        if self.purpose not in (CHOOSE, REPORT):
+            raise ValueError(f"purpose is {self.purpose!r}; give {CHOOSE!r} or {REPORT!r}.")
+        if self.purpose == CHOOSE:
+            reporting = [name for name in self.concepts if not CONCEPTS[name].chooses]
+            if reporting:
+                raise ValueError(f"table {self.name!r} chooses settings and must not see {', '.join(reporting)}.")
+
+    def run(self, row: Row, concept: str, seed: int) -> Run:
+        # What is not trained does not depend on a training seed.
+        return Run(concept, seed if row.settings.trains else 0, row.settings, row.use)
+
+    def runs(self) -> Iterator[Run]:
+        for concept in self.concepts:
+            for seed in self.seeds:
+                for row in self.rows:
+                    yield self.run(row, concept, seed)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is done: the whole, or a cut of it."""
+
+    choosing: tuple[str, ...] = ("candy_star", "robot_box", "target_flower")
+    main_choosing: tuple[str, ...] = CHOOSING
+    reporting: tuple[str, ...] = REPORTING
+    styles: tuple[str, ...] = tuple(style.name for style in STYLES)
+    seeds: tuple[int, ...] = (1, 2, 3)
+    steps: int = 400
+    checkpoint_every: int = 50
+    pairs: tuple[tuple[str, str], ...] = PAIRS
+    examination: Examination = Examination()
+    sweeps: bool = True
+
+    def of(self, method: str, **changes: object) -> Settings:
+        return Settings(method, **{"steps": self.steps, **changes})  # type: ignore[arg-type]
+
+
+WHOLE = Scale()
+# One subject of each half and a handful of steps: whether everything runs, not who wins.
+CUT = Scale(
+    choosing=("candy_star",),
+    main_choosing=("candy_star",),
+    reporting=("zebra_cat",),
+    styles=("winter_pencil",),
+    seeds=(1,),
+    steps=6,
+    checkpoint_every=3,
+    pairs=(("candy_star", "zebra_cat"),),
+    examination=Examination(prompts_per_level=2, seeds=1, steps=4),
+    sweeps=False,
+)

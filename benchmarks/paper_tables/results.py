@@ -1,0 +1,68 @@
+"""Stored scores as the numbers that tables are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .plan import Examination, Row, Run, Table
+from .store import Store
+
+Values = npt.NDArray[np.float64]
+AXES = ("image", "text")
+
+
+class Results:
+    """What has been done so far, looked up by run."""
+
+    def __init__(self, store: Store, examination: Examination) -> None:
+        self.store, self.examination = store, examination
+        self._known: dict[str, Mapping[str, Any]] = {}
+
+    def score(self, run: Run) -> Mapping[str, Any] | None:
+        name = run.score_id(self.examination)
+        if name not in self._known:
+            found = self.store.score(name)
+            if found is None:
+                return None
+            self._known[name] = found
+        return self._known[name]
+
+    def axes(self, run: Run) -> tuple[float, float] | None:
+        """Mean image and text of a run."""
+        score = self.score(run)
+        if score is None:
+            return None
+        return float(np.mean(score["image"])), float(np.mean([x for x in score["text"] if x is not None]))
+
+    def values(self, table: Table, row: Row, axis: str, level: int | None = None) -> Values:
+        """Means per concept and training seed, [concepts, seeds]; nan where a run is missing."""
+        return np.asarray(
+            [[self._mean(table.run(row, concept, seed), axis, level) for seed in table.seeds]
+             for concept in table.concepts]
+        )  # fmt: skip
+
+    def held(self, table: Table, row: Row) -> dict[str, tuple[int, int]]:
+        """By attribute, how often it held and how often it was asked for, over all runs of the row."""
+        out: dict[str, tuple[int, int]] = {}
+        for concept in table.concepts:
+            for seed in table.seeds:
+                score = self.score(table.run(row, concept, seed)) or {"held": {}}
+                for name, (right, asked) in score["held"].items():
+                    before = out.get(name, (0, 0))
+                    out[name] = before[0] + right, before[1] + asked
+        return out
+
+    def _mean(self, run: Run, axis: str, level: int | None) -> float:
+        score = self.score(run)
+        if score is None:
+            return float("nan")
+        kept = [
+            value
+            for value, own in zip(score[axis], score["level"], strict=True)
+            if value is not None and level in (None, own)
+        ]
+        return float(np.mean(kept)) if kept else float("nan")

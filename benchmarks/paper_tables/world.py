@@ -1,0 +1,134 @@
+"""The small world in this process: its model through the host's modules, its pictures, its judge."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from dti_pack.dti_core.concept_embedding import ConceptEmbedding
+from dti_pack.dti_core.protocols import Denoiser, TextEncoder
+from dti_pack.dti_core.training_data import TrainingImage
+from small_world.judge import Judge
+from small_world.sample import Painter, Sampling
+from small_world.scenes import SIZE
+from small_world.subjects import Style, Subject, pictures_of
+from torch import Tensor
+
+from .calibration import trusted
+from .captions import captions_with_surroundings, plain_captions
+from .prompts import fill
+
+log = logging.getLogger(__name__)
+Pictures = npt.NDArray[np.uint8]
+# Pictures denoised together; larger ones gain nothing on a CPU.
+BATCH = 40
+
+
+class World:
+    """A loaded checkpoint of the small world, and the judge of its pictures. ComfyUI must be importable.
+
+    trust: the attributes that the judge may judge; `calibration` is the file that remembers how well it reads them.
+    """
+
+    def __init__(self, checkpoint: Path, judge: Path, calibration: Path) -> None:
+        import folder_paths
+
+        # What a prompt calls by name lies in a file meanwhile; none of it shall stay.
+        self._scratch = tempfile.TemporaryDirectory(prefix="paper_tables_")
+        folder_paths.set_temp_directory(self._scratch.name)
+        self.painter = Painter(checkpoint)
+        self.judge = Judge.load(judge)
+        self.trust = trusted(self.judge, calibration)
+
+    def images(self, concept: Subject | Style, surroundings: bool) -> list[TrainingImage]:
+        """The concept's four pictures as the host's VAE sees them, with captions."""
+        from dti_pack.nodes.host.posterior import encode_images
+
+        pictures = [torch.from_numpy(picture.astype(np.float32) / 255) for picture in pictures_of(concept)]
+        captions = captions_with_surroundings(concept) if surroundings else plain_captions(concept)
+        with torch.inference_mode():
+            return encode_images(self.painter.vae, pictures, SIZE, captions)
+
+    @contextmanager
+    def session(self) -> Iterator[tuple[TextEncoder, Denoiser]]:
+        """The model, ready for training."""
+        from dti_pack.nodes.host.session import training_session
+
+        with training_session(self.painter.model, self.painter.clip) as (text_encoder, denoiser):
+            yield text_encoder, denoiser
+
+    def contextual(self, word: str) -> dict[str, Tensor]:
+        """What the text encoders make of a word that stands alone: last hidden state behind the last norm.
+
+        `[n_vectors, dim]` by encoder key; CrossInit's start (reference: token_cross_init).
+        """
+        from dti_pack.nodes.host.encoder_probe import EncoderProbe
+
+        with torch.no_grad():
+            probe = EncoderProbe(self.painter.clip)
+            ids, tables = probe.text_encoder.token_ids(word), probe.text_encoder.vocabularies
+            states = probe.hidden_states("{}", {key: table.rows(ids[key]) for key, table in tables.items()})
+            encoders = self.painter.clip.cond_stage_model
+            return {
+                key: getattr(encoders, key).transformer.text_model.final_layer_norm(rows[:, -1]).float().clone()
+                for key, rows in states.items()
+            }
+
+    def lengths(self) -> dict[str, float]:
+        """The vocabulary's mean norm by encoder key."""
+        from dti_pack.nodes.host.text_encoder import HostTextEncoder
+
+        tables = HostTextEncoder(self.painter.clip, self.painter.clip.cond_stage_model).vocabularies
+        return {key: table.mean for key, table in tables.items()}
+
+    def paint_vectors(
+        self, texts: Sequence[str], vectors: Mapping[str, Tensor], seeds: Sequence[int], how: Sampling
+    ) -> Pictures:
+        """As `paint`, with `vectors` as the word; they reach the prompt as an embedding file does."""
+        from dti_pack.nodes.host.prompt_clip import clip_with_embedding
+
+        clip, word = clip_with_embedding(self.painter.clip, ConceptEmbedding("concept", dict(vectors)))
+        return self._paint(clip, [text.replace("{}", word) for text in texts], seeds, how)
+
+    def paint_word(self, texts: Sequence[str], word: str, seeds: Sequence[int], how: Sampling) -> Pictures:
+        """One picture per text (`{}` for the word) and seed, uint8 [texts * seeds, 128, 128, 3], texts outermost."""
+        return self._paint(self.painter.clip, [fill(text, word) for text in texts], seeds, how)
+
+    @torch.inference_mode()
+    def _paint(self, clip: Any, prompts: Sequence[str], seeds: Sequence[int], how: Sampling) -> Pictures:
+        encoded = {text: clip.encode_from_tokens_scheduled(clip.tokenize(text))[0] for text in ("", *prompts)}
+        jobs = [(prompt, _noise(seed, number)) for number, prompt in enumerate(prompts) for seed in seeds]
+        out = []
+        for first in range(0, len(jobs), BATCH):
+            texts, noise = zip(*jobs[first : first + BATCH], strict=True)
+            out.append(self._denoise([encoded[text] for text in texts], encoded[""], torch.stack(noise), how))
+        return np.concatenate(out)
+
+    def _denoise(self, wanted: list[Any], empty: Any, noise: Tensor, how: Sampling) -> Pictures:
+        """Different prompts in one batch: the host takes conditioning with as many rows as there are latents."""
+        import comfy.sample
+
+        context = torch.cat([tensor for tensor, _ in wanted])
+        pooled = torch.cat([options["pooled_output"] for _, options in wanted])
+        # In bfloat16 where a layer can: half of the time, and on average 0.4 of 255 levels off.
+        with torch.autocast("cpu", torch.bfloat16):
+            samples = comfy.sample.sample(
+                self.painter.model, noise, how.steps, how.guidance, how.sampler, how.scheduler,
+                [[context, {**wanted[0][1], "pooled_output": pooled}]], [list(empty)], torch.zeros_like(noise),
+                disable_pbar=True,
+            )  # fmt: skip
+            pixels = self.painter.vae.decode(samples)
+        return np.asarray((pixels * 255 + 0.5).clamp(0, 255).to(torch.uint8).numpy())
+
+
+def _noise(seed: int, number: int) -> Tensor:
+    """The same for every method: it depends on the sampling seed and the prompt's number alone."""
+    generator = torch.Generator().manual_seed(1000 * seed + number)
+    return torch.randn((4, SIZE // 8, SIZE // 8), generator=generator)
