@@ -3,6 +3,7 @@
 
 import argparse
 import io
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -64,6 +65,8 @@ def demo(options: argparse.Namespace, pictures: Sequence[Picture]) -> None:
     base = host_dir() / comfyui_version(options.comfyui) / "demo"
     if options.checkpoint is None:
         scale = SMALL
+        # So small a model is no faster on more threads, and far slower where other work disturbs them.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
         make_base(base, packs=[SMALL_SDXL])
         checkpoint = base / "models" / "checkpoints" / "small_sdxl_random.safetensors"
         random_checkpoint(options.comfyui, options.python, checkpoint)

@@ -2,6 +2,7 @@
 
 python -m small_world.checkpoint compact FOLDER            training state -> small_world.safetensors
 python -m small_world.checkpoint assemble FILE --comfyui C  small_world.safetensors -> SDXL checkpoint FILE
+python -m small_world.checkpoint restore FOLDER            small_world.safetensors -> states to train on from
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from .files import load_state, save_tensors
+from .files import load_state, save_state, save_tensors
 from .host import start_log, use_comfyui
 
 COMPACT = Path(__file__).with_name("small_world.safetensors")
@@ -26,13 +27,15 @@ Tensors = dict[str, torch.Tensor]
 
 def compact(folder: Path, target: Path = COMPACT) -> None:
     """Averaged weights, thin codec and token rows in use, as float16, in one file."""
-    state, codec = load_state(folder / "model_state.pt"), load_state(folder / "vae_state.pt")["codec"]
+    state, codec_state = load_state(folder / "model_state.pt"), load_state(folder / "vae_state.pt")
+    codec = codec_state["codec"]
     tensors: Tensors = {f"vae.{name}": value for name, value in codec.items()}
     tensors |= {f"model.{name}": value for name, value in state["average"].items()}
     tensors = {name: value.to(torch.float16) for name, value in tensors.items()}
     for key in ("l", "g"):
         tensors[f"used.{key}"] = state["model"][f"clip_{key}.used"].to(torch.int32)
     notes = {"kind": FORMAT, "steps": str(state["step"]), "seconds": f"{state['seconds']:.0f}"}
+    notes["codec_steps"] = str(codec_state.get("step", 0))
     save_tensors(target, tensors, notes)
     log.info("Wrote %s, %.1f MB, after %s steps.", target, target.stat().st_size / 1e6, notes["steps"])
 
@@ -51,6 +54,29 @@ def read_compact(path: Path = COMPACT) -> Tensors:
     if not {"used.l", "used.g"} <= tensors.keys():
         raise ValueError(f"{path} is a safetensors file (kind {found!r}) but not a compact small world.")
     return tensors
+
+
+def restore(folder: Path, source: Path = COMPACT) -> None:
+    """States that train_vae and train go on from, without the optimizers' memory; keeps states that are there."""
+    tensors = read_compact(source)
+    with safe_open(source, framework="pt") as stream:
+        notes = stream.metadata()
+    step, seconds = int(notes["steps"]), float(notes["seconds"])
+    weights = {n.removeprefix("model."): t.float() for n, t in tensors.items() if n.startswith("model.")}
+    buffers: Tensors = {}
+    for key in ("l", "g"):
+        buffers[f"clip_{key}.used"] = tensors[f"used.{key}"].long()
+        buffers[f"clip_{key}.norms"] = weights[f"clip_{key}.rows"].norm(dim=1, keepdim=True)
+    codec = {n.removeprefix("vae."): t.float() for n, t in tensors.items() if n.startswith("vae.")}
+    states = {
+        "vae_state.pt": {"codec": codec, "step": int(notes.get("codec_steps", 0)), "seconds": 0.0},
+        "model_state.pt": {"model": {**weights, **buffers}, "average": weights, "step": step, "seconds": seconds},
+    }
+    for name, state in states.items():
+        if (folder / name).exists():
+            raise ValueError(f"{folder / name} is there already; move it away to start from {source}.")
+        save_state(folder / name, state)
+    log.info("Restored step %d to %s. Train on with more steps than that.", step, folder)
 
 
 def _table(rows: torch.Tensor, used: torch.Tensor, encoder: str) -> torch.Tensor:
@@ -106,11 +132,16 @@ def main() -> None:
     building.add_argument("file", type=Path)
     building.add_argument("--compact", type=Path, default=COMPACT)
     building.add_argument("--comfyui", type=Path)
+    restoring = commands.add_parser("restore")
+    restoring.add_argument("folder", type=Path)
+    restoring.add_argument("--compact", type=Path, default=COMPACT)
     options = parser.parse_args()
     start_log()
     try:
         if options.command == "compact":
             compact(options.folder, options.out)
+        elif options.command == "restore":
+            restore(options.folder, options.compact)
         else:
             use_comfyui(options.comfyui)
             start_log()

@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 class Plan:
     """How long and how fast. The rate stays up and falls to zero over the last part of the steps."""
 
-    steps: int = 5000
+    steps: int = 8000
     batch: int = 48
     rate: float = 1.5e-3
     warm_up: int = 150
@@ -50,7 +50,7 @@ class Plan:
     workers: int = 2
     # Backgrounds are learned first, and objects late. So the first part looks mostly at plain drawings, and
     # counts the cells of the object this much more.
-    focus_until: float = 0.85
+    focus_until: float = 0.4
     weight: float = 4.0
 
     def focus_at(self, step: int) -> float:
@@ -155,7 +155,8 @@ class Trainer:
 
     def resume(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        if "optimizer" in state:  # not in a state restored from the compact file
+            self.optimizer.load_state_dict(state["optimizer"])
         self.average = {name: value.clone() for name, value in state["average"].items()}
         self.number, self.seconds = state["step"], state["seconds"]
 

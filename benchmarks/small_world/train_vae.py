@@ -78,7 +78,8 @@ def train(rank: int, workers: int, folder: Path, steps: int, comfyui: Path | Non
     if state_file.is_file():
         state = load_state(state_file)
         codec.load_state_dict(state["codec"])
-        optimizer.load_state_dict(state["optimizer"])
+        if "optimizer" in state:  # not in a state restored from the compact file
+            optimizer.load_state_dict(state["optimizer"])
         step, spent = state["step"], state["seconds"]
     while step < steps:
         torch.manual_seed(step * workers + rank)

@@ -144,9 +144,7 @@ def test_the_loop_without_options_is_the_products(images):
 
 
 def test_textual_inversions_norm_grows_with_the_rate_and_the_projected_one_does_not(images):
-    low, high = (
-        trained(images, Settings("ti", steps=150, learning_rate=rate), noise=3.0)[0] for rate in (5e-4, 5e-2)
-    )
+    low, high = (trained(images, Settings("ti", steps=150, learning_rate=rate), noise=3.0)[0] for rate in (5e-4, 5e-2))
     projected, _, text_encoder, _ = trained(images, Settings("adamw_sphere", steps=150, learning_rate=5e-2), noise=3.0)
     for key, table in text_encoder.vocabularies.items():
         assert high[key].norm() > 1.5 * low[key].norm()

@@ -137,6 +137,20 @@ def test_the_assembled_checkpoint_is_an_sdxl_to_the_stock_loader(
     assert vae.latent_channels == 4
 
 
+def test_training_goes_on_from_the_compact_file(trained: tuple[Path, Trainer], tokens: Tokens, tmp_path: Path) -> None:
+    small, run = tmp_path / "compact.safetensors", tmp_path / "run"
+    checkpoint.compact(trained[0], small)
+    checkpoint.restore(run, small)
+    trainer = _trainer(tokens)
+    trainer.resume(load_state(run / "model_state.pt"))
+    assert trainer.number == 2
+    average = load_state(trained[0] / "model_state.pt")["average"]
+    torch.testing.assert_close(trainer.average["unet.out.2.bias"], average["unet.out.2.bias"], atol=1e-3, rtol=1e-2)
+    assert np.isfinite(trainer.step())
+    with pytest.raises(ValueError, match="there already"):
+        checkpoint.restore(run, small)
+
+
 def test_a_half_written_compact_file_is_not_assembled(trained: tuple[Path, Trainer], tmp_path: Path) -> None:
     small, whole = tmp_path / "compact.safetensors", tmp_path / "whole.safetensors"
     checkpoint.compact(trained[0], small)
