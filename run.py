@@ -41,6 +41,8 @@ def demo(options: argparse.Namespace, extra: Sequence[str]) -> int:
         command += ["--checkpoint", str(options.checkpoint.expanduser().absolute())]
     if options.images:
         command += ["--images", str(options.images.expanduser().absolute())]
+    if options.initializer:
+        command += ["--initializer", options.initializer]
     return _run(command)
 
 
@@ -90,6 +92,7 @@ def main() -> int:
         if function is demo:
             command.add_argument("--checkpoint", type=Path, metavar="FILE", help="your SDXL checkpoint")
             command.add_argument("--images", type=Path, metavar="FOLDER", help="your three to six pictures")
+            command.add_argument("--initializer", metavar="WORD", help="what they show, in an ordinary word")
     options, extra = parser.parse_known_args()
     if extra and options.run is demo:
         parser.error(f"demo does not know {' '.join(extra)}; see python run.py demo --help")

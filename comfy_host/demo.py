@@ -16,30 +16,56 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from skimage import data
 
+from benchmarks.small_world.subjects import SUBJECTS, pictures_of
+from comfy_host.checkpoint_file import check_sdxl
 from comfy_host.client import Client, Event, HostError
-from comfy_host.environment import comfyui_version, host_dir
-from comfy_host.graphs import paint, paint_learned, train
-from comfy_host.process import SMALL_SDXL, make_base, random_checkpoint, running_host
+from comfy_host.environment import SetupError, comfyui_version, host_dir
+from comfy_host.graphs import Graph, paint, text_to_image, train
+from comfy_host.process import SMALL_SDXL, Host, learning_by_inversion, make_base, running_host, small_world
 
 Picture = NDArray[np.uint8]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 FOLDER = "demo"
-PROMPTS = ("a photo of a {} on the beach", "a painting of a {} in the snow", "a photo of a red {} in a city at night")
 SEED = 7
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a run is: a real SDXL's recipe, or what a small model does in a minute on two cores."""
+    """How large a run is, and what is painted: a real SDXL's recipe, or what the small world takes on two cores."""
 
-    steps: int
     resolution: int
     size: int
     sampler_steps: int
+    cfg: float
+    prompts: tuple[str, ...]
 
 
-REAL = Scale(steps=400, resolution=768, size=1024, sampler_steps=25)
-SMALL = Scale(steps=60, resolution=128, size=128, sampler_steps=10)
+REAL = Scale(
+    resolution=768,
+    size=1024,
+    sampler_steps=25,
+    cfg=6.0,
+    prompts=(
+        "a photo of a {} on the beach",
+        "a painting of a {} in the snow",
+        "a photo of a red {} in a city at night",
+    ),
+)
+SMALL = Scale(
+    resolution=128,
+    size=128,
+    sampler_steps=20,
+    cfg=4.0,
+    prompts=(
+        "a photo of a {} on the beach",
+        "a photo of a small {} on the left at night",
+        "a photo of a {} next to a red tree in the snow",
+        "a neon photo of a {} in the city",
+        "a sketch of a {}, with a frame",
+    ),
+)
+# A subject of the half that chooses settings; the tables of the README report on the other half.
+SUBJECT = next(subject for subject in SUBJECTS if subject.name == "royal_heart")
 
 
 def main() -> int:
@@ -49,64 +75,101 @@ def main() -> int:
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--images", type=Path)
     parser.add_argument("--initializer", help="what your pictures show, in an ordinary word", default="cat")
-    parser.add_argument("--steps", type=int)
+    parser.add_argument("--steps", type=int, default=400)
     options = parser.parse_args()
     try:
-        pictures = read_pictures(options.images) if options.images else photographs_of_a_cat()
-        demo(options, pictures)
-    except (OSError, ValueError, HostError) as error:
+        if options.checkpoint is None:
+            in_the_small_world(options)
+        else:
+            on_own_checkpoint(options)
+    except (OSError, ValueError, HostError, SetupError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     return 0
 
 
-def demo(options: argparse.Namespace, pictures: Sequence[Picture]) -> None:
-    """Start the host, train, paint, and leave one sheet with all of it."""
-    base = host_dir() / comfyui_version(options.comfyui) / "demo"
-    if options.checkpoint is None:
-        scale = SMALL
-        # So small a model is no faster on more threads, and far slower where other work disturbs them.
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
-        make_base(base, packs=[SMALL_SDXL])
-        checkpoint = base / "models" / "checkpoints" / "small_sdxl_random.safetensors"
-        random_checkpoint(options.comfyui, options.python, checkpoint)
-        print(
-            "No --checkpoint given: this runs everything on a small model with random weights. It shows that the "
-            "whole way works on this machine; its pictures are noise. Name an SDXL checkpoint to see your word."
-        )
-    else:
-        scale = REAL
-        checkpoint = options.checkpoint
-        if not checkpoint.is_file():
-            raise FileNotFoundError(f"There is no checkpoint {checkpoint}. Name the file of an SDXL checkpoint.")
-        make_base(base, models={"checkpoints": checkpoint.parent})
-
+def in_the_small_world(options: argparse.Namespace) -> None:
+    """Learn a drawn subject on the model of benchmarks/small_world, beside a word of Textual Inversion."""
+    if options.images is not None:
+        raise ValueError("Pictures of your own need a model that knows such things: add --checkpoint FILE, an SDXL.")
+    # So small a model is no faster on more threads, and far slower where other work disturbs them.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    base = _base(options.comfyui)
+    make_base(base, packs=[SMALL_SDXL])
+    checkpoint = small_world(options.comfyui, options.python, base / "models" / "checkpoints")
+    print(
+        f"No --checkpoint given: this learns '{SUBJECT.name}', a {SUBJECT.word}, on the small world, an SDXL in "
+        "miniature that knows simple drawings. Textual Inversion learns it at the same time, to compare."
+    )
+    pictures = list(pictures_of(SUBJECT))
+    started = time.monotonic()
     with running_host(options.comfyui, options.python, base) as host, Client(host) as client:
-        print(f"ComfyUI answers on {host.url}")
-        for number, picture in enumerate(pictures, start=1):
-            client.add_input(f"{FOLDER}/{number}.png", png(picture))
-        sampling: dict[str, Any] = {"seed": SEED, "steps": scale.sampler_steps, "cfg": 6.0, "size": scale.size}
-        settings = {
-            "name": "demo",
-            "if_exists": "replace",
-            "initializer": options.initializer,
-            "steps": options.steps or scale.steps,
-            "resolution": scale.resolution,
-        }
-        graph = train(checkpoint.name, FOLDER, **settings)
-        for number, prompt in enumerate(PROMPTS):
-            graph |= paint(prompt.format(options.initializer), tag=f"_plain{number}", **sampling)
-            graph |= paint_learned(prompt, tag=f"_learned{number}", **sampling)
-        started = time.monotonic()
-        run = client.run(graph, on_event=show_progress, timeout=86400)
-        plain, learned = (
-            [client.images(run, f"picture_{kind}{number}")[0] for number in range(len(PROMPTS))]
-            for kind in ("plain", "learned")
+        _give(client, pictures)
+        old = base / "models" / "embeddings" / "demo_ti.safetensors"
+        inversion = learning_by_inversion(
+            options.comfyui, options.python, checkpoint, base / "input" / FOLDER, old, SUBJECT.word, options.steps
         )
-        print(f"Learned and painted in {time.monotonic() - started:.0f} s")
-        sheet = host_dir() / "demo.png"
-        draw_sheet(pictures, plain, learned, options.initializer).save(sheet)
-        print(f"The word: {base / 'models' / 'embeddings' / 'demo.safetensors'}\nThe pictures: {sheet}")
+        with inversion:
+            _learn(host, client, checkpoint.name, SMALL, SUBJECT.word, options.steps)
+        words = {
+            f"the word '{SUBJECT.word}'": SUBJECT.word,
+            "Textual Inversion": "embedding:demo_ti",
+            "Directional Textual Inversion": "embedding:demo",
+        }
+        rows = _paint(client, checkpoint.name, SMALL, words)
+    print(f"Learned twice and painted in {time.monotonic() - started:.0f} s")
+    _leave(base, pictures, SMALL, rows)
+
+
+def on_own_checkpoint(options: argparse.Namespace) -> None:
+    """Learn a word from the given pictures, or those of a cat, on the given checkpoint."""
+    check_sdxl(options.checkpoint)
+    pictures = read_pictures(options.images) if options.images else photographs_of_a_cat()
+    base = _base(options.comfyui)
+    make_base(base, models={"checkpoints": options.checkpoint.parent})
+    with running_host(options.comfyui, options.python, base) as host, Client(host) as client:
+        _give(client, pictures)
+        _learn(host, client, options.checkpoint.name, REAL, options.initializer, options.steps)
+        words = {f"the word '{options.initializer}'": options.initializer, "the new word": "embedding:demo"}
+        rows = _paint(client, options.checkpoint.name, REAL, words)
+    _leave(base, pictures, REAL, rows)
+
+
+def _base(comfyui: Path) -> Path:
+    return host_dir() / comfyui_version(comfyui) / "demo"
+
+
+def _give(client: Client, pictures: Sequence[Picture]) -> None:
+    """Put the pictures into the host's input folder."""
+    for number, picture in enumerate(pictures, start=1):
+        client.add_input(f"{FOLDER}/{number}.png", png(picture))
+
+
+def _learn(host: Host, client: Client, checkpoint: str, scale: Scale, word: str, steps: int) -> None:
+    print(f"ComfyUI answers on {host.url} and learns")
+    settings = {"name": "demo", "if_exists": "replace", "initializer": word, "steps": steps}
+    graph = train(checkpoint, FOLDER, **settings, resolution=scale.resolution)
+    client.run(graph, on_event=show_progress, timeout=86400)
+
+
+def _paint(client: Client, checkpoint: str, scale: Scale, words: dict[str, str]) -> dict[str, list[Picture]]:
+    """By label, a picture of every prompt with that word; the same seed for all."""
+    sampling: dict[str, Any] = {"seed": SEED, "steps": scale.sampler_steps, "cfg": scale.cfg, "size": scale.size}
+    tags = {(label, prompt): f"_{i}_{j}" for i, label in enumerate(words) for j, prompt in enumerate(scale.prompts)}
+    graph: Graph = {}
+    for (label, prompt), tag in tags.items():
+        text = prompt.format(words[label])
+        graph |= paint(text, tag=tag, **sampling) if graph else text_to_image(checkpoint, text, tag=tag, **sampling)
+    run = client.run(graph, on_event=show_progress, timeout=86400)
+    return {
+        label: [client.images(run, f"picture{tags[label, prompt]}")[0] for prompt in scale.prompts] for label in words
+    }
+
+
+def _leave(base: Path, pictures: Sequence[Picture], scale: Scale, rows: dict[str, list[Picture]]) -> None:
+    sheet = host_dir() / "demo.png"
+    draw_sheet(pictures, scale.prompts, rows).save(sheet)
+    print(f"The word: {base / 'models' / 'embeddings' / 'demo.safetensors'}\nThe pictures: {sheet}")
 
 
 def show_progress(event: Event) -> None:
@@ -142,26 +205,23 @@ def png(picture: Picture) -> bytes:
 
 
 def draw_sheet(
-    references: Sequence[Picture], plain: Sequence[Picture], learned: Sequence[Picture], word: str
+    references: Sequence[Picture], prompts: Sequence[str], rows: dict[str, list[Picture]]
 ) -> Image.Image:
-    """Three labelled rows: what was shown, the prompts with the ordinary word, the prompts with the new one."""
+    """A labelled row of what was shown, then one per word with a column per prompt."""
     cell, margin, label = 256, 10, 26
-    rows = (
-        ("the pictures", [""] * len(references), references),
-        (f"prompts with '{word}'", [prompt.format(word) for prompt in PROMPTS], plain),
-        ("the same prompts with the new word", [prompt.format("<new>") for prompt in PROMPTS], learned),
-    )
-    width = max(len(pictures) for _, _, pictures in rows) * (cell + margin) + margin
-    sheet = Image.new("RGB", (width, len(rows) * (cell + 2 * label + margin) + margin), "white")
+    columns = max(len(references), len(prompts))
+    named = {"the pictures it was learned from": list(references), **rows}
+    width, height = columns * (cell + margin) + margin, len(named) * (cell + label + margin) + label + margin
+    sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
-    for row, (title, captions, pictures) in enumerate(rows):
-        top = margin + row * (cell + 2 * label + margin)
+    for row, (title, pictures) in enumerate(named.items()):
+        top = margin + row * (cell + label + margin) + (label if row else 0)
         draw.text((margin, top), title, "black", font_size=18)
-        for column, (caption, picture) in enumerate(zip(captions, pictures, strict=True)):
+        for column, picture in enumerate(pictures):
             left = margin + column * (cell + margin)
-            resized = Image.fromarray(picture).resize((cell, cell), Image.Resampling.LANCZOS)
-            sheet.paste(resized, (left, top + label))
-            draw.text((left, top + label + cell + 4), caption, "black", font_size=12)
+            if row == 1:
+                draw.text((left, top - label + 6), prompts[column].format("..."), "black", font_size=13)
+            sheet.paste(Image.fromarray(picture).resize((cell, cell), Image.Resampling.LANCZOS), (left, top + label))
     return sheet
 
 

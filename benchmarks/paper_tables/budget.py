@@ -10,7 +10,7 @@ from small_world.sample import Sampling
 from small_world.subjects import SUBJECTS
 
 from .examine import examined_prompts
-from .job import Job, is_done
+from .job import Job, unscored
 from .methods import learn
 from .plan import Examination
 from .settings import Settings
@@ -59,7 +59,7 @@ def measure(world: World, examination: Examination) -> Speed:
 
 def amount(jobs: Iterable[Job], store: Store) -> Amount:
     """What of the jobs is not done yet."""
-    left = [job for job in jobs if not is_done(job, store)]
+    left = [job for job in jobs if unscored(job, store)]
     untrained = [job for job in left if job.run.settings.trains and store.training(job.run.training_id) is None]
     return Amount(
         trainings=len(untrained),
@@ -69,9 +69,8 @@ def amount(jobs: Iterable[Job], store: Store) -> Amount:
 
 
 def _pictures(job: Job, store: Store) -> int:
-    subject = SUBJECTS[0]
-    each = len(examined_prompts(subject, job.examination)) * job.examination.seeds
-    return each * sum(store.score(name) is None for _, name in job.scores())
+    examinations = [run.examination for run in unscored(job, store)]
+    return sum(len(examined_prompts(SUBJECTS[0], each)) * each.seeds for each in examinations)
 
 
 def described(total: Amount, speed: Speed, workers: Sequence[int] = (1, 2)) -> str:

@@ -6,20 +6,13 @@ from dti_pack.dti_core.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES
 from small_world import words
 from small_world.scenes import COLOURS, Scene
 from small_world.subjects import Style, Subject, scenes_of
-from small_world.tokens import known_words
 
 Captions = tuple[tuple[str, ...], ...]
 
 
-def known(templates: tuple[str, ...]) -> tuple[str, ...]:
-    """Those templates of the reference whose words the world knows ("a dark photo" is none, for one)."""
-    vocabulary = set(known_words())
-    return tuple(t for t in templates if set(t.replace("{}", "").split()) <= vocabulary)
-
-
 def plain_captions(concept: Subject | Style) -> Captions:
-    """For every picture of the concept, the templates."""
-    templates = known(OBJECT_TEMPLATES if isinstance(concept, Subject) else STYLE_TEMPLATES)
+    """For every picture of the concept, the reference's templates."""
+    templates = OBJECT_TEMPLATES if isinstance(concept, Subject) else STYLE_TEMPLATES
     return (templates,) * len(scenes_of(concept))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
-from .plan import CHOOSE, CONCEPTS, REPORT, Row, Run, Scale, Table
+from .plan import CHOOSE, CONCEPTS, REPORT, Examination, Row, Run, Scale, Table
 from .settings import AS_TRAINED, Settings, Use
 from .sweeps import improvement_table, improvements, kappa_table, rate_table
 
@@ -89,14 +90,21 @@ def main_tables(scale: Scale, axes: Axes) -> list[Table]:
         Row("DTI improved", improved),
     )
     references = tuple(Row(name.replace("_", " "), Settings(name)) for name in ("class_word", "described", "drawn"))
+    table = partial(_reports, scale.examination)
     tables = [
-        Table("references", REPORT, references, (*scale.reporting, *scale.main_choosing)),
-        Table("Table 2, every method at its best", REPORT, at_best, scale.reporting, scale.seeds),
-        Table("Table 2, at the reference's settings", REPORT, paper, scale.reporting, scale.seeds),
+        table("references", references, (*scale.reporting, *scale.main_choosing)),
+        table("Table 2, every method at its best", at_best, scale.reporting, scale.seeds),
+        table("Table 2, at the reference's settings", paper, scale.reporting, scale.seeds),
     ]
     if scale.main_choosing and scale.sweeps:
-        tables.append(Table("Table 2 on the choosing half", REPORT, at_best, scale.main_choosing, scale.seeds))
+        tables.append(table("Table 2 on the choosing half", at_best, scale.main_choosing, scale.seeds))
     if scale.styles:
         worded = (*references, *(row for row in at_best if row.settings.method != "adamw_sphere"))
-        tables.append(Table("styles", REPORT, worded, scale.styles))
+        tables.append(table("styles", worded, scale.styles))
     return tables
+
+
+def _reports(
+    examination: Examination, name: str, rows: tuple[Row, ...], concepts: tuple[str, ...], seeds: tuple[int, ...] = (1,)
+) -> Table:
+    return Table(name, REPORT, rows, concepts, seeds, examination)

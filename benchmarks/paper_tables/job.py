@@ -16,8 +16,7 @@ from small_world.words import NOUNS
 from .examine import paint, score, used_vectors
 from .loop import Vectors
 from .methods import learn
-from .plan import CONCEPTS, Examination, Run
-from .settings import Use
+from .plan import CONCEPTS, Run
 from .store import Store
 from .world import World
 
@@ -27,34 +26,28 @@ NOTE_EVERY = 10  # steps between notes of loss, norms, angles
 
 @dataclass(frozen=True)
 class Job:
-    """Runs that share one training, and how they are examined."""
+    """Runs that share one training."""
 
-    run: Run
-    uses: tuple[Use, ...]
-    examination: Examination
+    runs: tuple[Run, ...]
     checkpoint_every: int
 
-    def scores(self) -> list[tuple[Use, str]]:
-        """The uses and the names of their scores."""
-        return [
-            (use, Run(self.run.concept, self.run.seed, self.run.settings, use).score_id(self.examination))
-            for use in self.uses
-        ]
+    @property
+    def run(self) -> Run:
+        """Any of them: concept, seed and settings are the same in all."""
+        return self.runs[0]
 
 
-def jobs_of(runs: Iterable[Run], examination: Examination, checkpoint_every: int) -> list[Job]:
+def jobs_of(runs: Iterable[Run], checkpoint_every: int) -> list[Job]:
     """Runs grouped by training, in the order of their first mention."""
-    grouped: dict[str, list[Run]] = {}
+    grouped: dict[str, dict[Run, None]] = {}
     for run in runs:
-        grouped.setdefault(run.training_id, []).append(run)
-    return [
-        Job(runs[0], tuple(dict.fromkeys(run.use for run in runs)), examination, checkpoint_every)
-        for runs in grouped.values()
-    ]
+        grouped.setdefault(run.training_id, {})[run] = None
+    return [Job(tuple(together), checkpoint_every) for together in grouped.values()]
 
 
-def is_done(job: Job, store: Store) -> bool:
-    return all(store.score(name) is not None for _, name in job.scores())
+def unscored(job: Job, store: Store) -> list[Run]:
+    """The runs of a job that have no score yet; none when it is done."""
+    return [run for run in job.runs if store.score(run.score_id) is None]
 
 
 def do(job: Job, world: World, store: Store) -> None:
@@ -65,14 +58,14 @@ def do(job: Job, world: World, store: Store) -> None:
     if settings.trains:
         by_step = trained(job, world, store, concept)
     trained_at = time.monotonic()
-    for use, name in job.scores():
-        if store.score(name) is None:
-            vectors = used_vectors(by_step, use, world.lengths())
-            prompts, pictures = paint(world, concept, settings, vectors, job.examination)
-            store.save_score(name, score(world.judge, world.trust, concept, prompts, pictures))
+    examined = unscored(job, store)
+    for run in examined:
+        vectors = used_vectors(by_step, run.use, world.lengths())
+        prompts, pictures = paint(world, concept, settings, vectors, run.examination)
+        store.save_score(run.score_id, score(world.judge, world.trust, concept, prompts, pictures))
     log.info(
         "%s %s seed %d: trained in %.0f s, examined %d times in %.0f s", concept.name, settings.method, job.run.seed,
-        trained_at - begun, len(job.uses), time.monotonic() - trained_at,
+        trained_at - begun, len(examined), time.monotonic() - trained_at,
     )  # fmt: skip
 
 

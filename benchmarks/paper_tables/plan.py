@@ -21,7 +21,7 @@ REPORTING = tuple(subject.name for subject in SUBJECTS if not subject.chooses)
 
 # Of whom the ways between two words are shown.
 PAIRS = (
-    ("zebra_cat", "toad_mushroom"), ("walking_house", "frosted_donut"), ("chess_moon", "leopard_cloud"),
+    ("zebra_cat", "toad_mushroom"), ("party_house", "frosted_donut"), ("chess_moon", "leopard_cloud"),
 )  # fmt: skip
 
 
@@ -37,12 +37,13 @@ class Examination:
 
 @dataclass(frozen=True)
 class Run:
-    """One training, and one use of what came out."""
+    """One training, one use of what came out, and how that is tried."""
 
     concept: str
     seed: int
     settings: Settings
     use: Use = AS_TRAINED
+    examination: Examination = Examination()
 
     @property
     def training_id(self) -> str:
@@ -51,8 +52,9 @@ class Run:
             settings = {"method": self.settings.method}
         return digest({"version": 1, "concept": self.concept, "seed": self.seed, "settings": settings})
 
-    def score_id(self, examination: Examination) -> str:
-        return digest([self.training_id, as_json(self.use), vars(examination)])
+    @property
+    def score_id(self) -> str:
+        return digest([self.training_id, as_json(self.use), vars(self.examination)])
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Table:
     rows: tuple[Row, ...]
     concepts: tuple[str, ...]
     seeds: tuple[int, ...] = (1,)
+    examination: Examination = Examination()
 
     def __post_init__(self) -> None:
         if self.purpose not in (CHOOSE, REPORT):
@@ -84,7 +87,7 @@ class Table:
 
     def run(self, row: Row, concept: str, seed: int) -> Run:
         # What is not trained does not depend on a training seed.
-        return Run(concept, seed if row.settings.trains else 0, row.settings, row.use)
+        return Run(concept, seed if row.settings.trains else 0, row.settings, row.use, self.examination)
 
     def runs(self) -> Iterator[Run]:
         for concept in self.concepts:
@@ -97,7 +100,7 @@ class Table:
 class Scale:
     """How much is done: the whole, or a cut of it."""
 
-    choosing: tuple[str, ...] = ("candy_star", "robot_box", "target_flower")
+    choosing: tuple[str, ...] = ("candy_star", "jester_box", "target_flower")
     main_choosing: tuple[str, ...] = CHOOSING
     reporting: tuple[str, ...] = REPORTING
     styles: tuple[str, ...] = tuple(style.name for style in STYLES)
@@ -106,6 +109,7 @@ class Scale:
     checkpoint_every: int = 50
     pairs: tuple[tuple[str, str], ...] = PAIRS
     examination: Examination = Examination()
+    sweep_examination: Examination = Examination(seeds=2)
     sweeps: bool = True
 
     def of(self, method: str, **changes: object) -> Settings:
@@ -124,5 +128,6 @@ CUT = Scale(
     checkpoint_every=3,
     pairs=(("candy_star", "zebra_cat"),),
     examination=Examination(prompts_per_level=2, seeds=1, steps=4),
+    sweep_examination=Examination(prompts_per_level=1, seeds=1, steps=4),
     sweeps=False,
 )

@@ -39,7 +39,7 @@ _MORE = (
 SPECIFICATIONS = (_ONE, _TWO, _MORE)
 # Taken where a prompt's companion has the subject's own shape, or its background a colour of the subject.
 _OTHER_COMPANIONS = ("circle", "house")
-_OTHER_COLOURS = ("gray", "blue", "red")
+_OTHER_COLOURS = ("red", "pink", "orange")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .plan import Examination, Row, Run, Table
+from .plan import Row, Run, Table
 from .store import Store
 
 Values = npt.NDArray[np.float64]
@@ -18,12 +18,12 @@ AXES = ("image", "text")
 class Results:
     """What has been done so far, looked up by run."""
 
-    def __init__(self, store: Store, examination: Examination) -> None:
-        self.store, self.examination = store, examination
+    def __init__(self, store: Store) -> None:
+        self.store = store
         self._known: dict[str, Mapping[str, Any]] = {}
 
     def score(self, run: Run) -> Mapping[str, Any] | None:
-        name = run.score_id(self.examination)
+        name = run.score_id
         if name not in self._known:
             found = self.store.score(name)
             if found is None:

@@ -16,6 +16,8 @@ from small_world import checkpoint as small_world_checkpoint
 from small_world import judge as small_world_judge
 from small_world.host import use_comfyui
 
+from . import archive
+from .archive import unpack
 from .budget import amount, described, measure
 from .chosen import main_tables
 from .job import Job, jobs_of
@@ -32,12 +34,12 @@ log = logging.getLogger(__name__)
 def jobs(tables: list[Table], scale: Scale) -> list[Job]:
     """Jobs of tables, each training once, in the tables' order."""
     runs = [run for table in tables for run in table.runs()]
-    return jobs_of(runs, scale.examination, scale.checkpoint_every)
+    return jobs_of(runs, scale.checkpoint_every)
 
 
 def run(places: Places, scale: Scale, workers: Workers) -> bool:
     """First what chooses, then what reports with what was chosen; True when all is done."""
-    results = Results(Store(places.results), scale.examination)
+    results = Results(Store(places.results))
     for table in sweep_tables(scale):
         log.info("%s", table.name)
         if not workers.finish(jobs([table], scale)):
@@ -60,6 +62,8 @@ def places_of(options: argparse.Namespace) -> Places:
         file = out / "checkpoints" / f"small_world_{digest_of_file(_there(compact))}.safetensors"
         if not file.is_file():
             small_world_checkpoint.assemble(file, compact)
+    if brought := unpack(out):
+        log.info("%d results come from %s.", brought, archive.FILE)
     results = out / f"world_{digest_of_file(_there(file))}" / f"judge_{digest_of_file(judge)}"
     return Places(comfyui, file.resolve(), judge, results)
 
@@ -72,7 +76,7 @@ def _there(path: Path) -> Path:
 
 def estimate(places: Places, scale: Scale, workers: Workers) -> str:
     """What is left, in hours; the chosen settings are not known before, but their number is."""
-    results = Results(Store(places.results), scale.examination)
+    results = Results(Store(places.results))
     speed = measure(workers.world, scale.examination)
     tables = [*sweep_tables(scale), *main_tables(scale, results.axes)]
     return described(amount(jobs(tables, scale), results.store), speed)
@@ -104,7 +108,7 @@ def main() -> None:
         if not options.report:
             done = run(places, scale, workers)
             log.info("All done." if done else "Stopped; call again to go on.")
-        report = write_report(places.results, scale, Results(Store(places.results), scale.examination), workers)
+        report = write_report(places.results, scale, Results(Store(places.results)), workers)
         log.info("Wrote %s.", report)
 
 

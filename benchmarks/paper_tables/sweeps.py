@@ -115,4 +115,4 @@ def sweep_tables(scale: Scale) -> list[Table]:
 
 
 def _table(name: str, rows: list[Row], scale: Scale) -> Table:
-    return Table(name, CHOOSE, tuple(rows), scale.choosing)
+    return Table(name, CHOOSE, tuple(rows), scale.choosing, examination=scale.sweep_examination)

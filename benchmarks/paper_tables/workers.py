@@ -12,7 +12,7 @@ from pathlib import Path
 
 from small_world.host import start_log, use_comfyui
 
-from .job import Job, do, is_done
+from .job import Job, do, unscored
 from .store import Store
 from .world import World
 
@@ -75,7 +75,7 @@ class Workers:
 
     def finish(self, jobs: Sequence[Job]) -> bool:
         """Do what is not done yet; True when nothing is left."""
-        waiting = [job for job in jobs if not is_done(job, self._store)]
+        waiting = [job for job in jobs if unscored(job, self._store)]
         total = len(waiting)
         if self._count == 1:
             while waiting and self.in_time():

@@ -11,7 +11,7 @@ from scipy.ndimage import distance_transform_edt
 
 from .backdrops import Picture, backdrop, blend, rgb
 from .scenes import COLOURS, FINISHES, MEDIA, SIZE, SIZES, TEXTURES, Look, Scene, Thing
-from .shapes import FACE, TOP, parts
+from .shapes import MIDDLE, TOP, parts
 
 Mask = npt.NDArray[np.float32]
 _OVER = 3  # supersampling of outlines
@@ -51,15 +51,15 @@ def _pattern(texture: str, depth: Mask, x: float, y: float, radius: float) -> Ma
     """Where the second colour shows [SIZE, SIZE]."""
     u, v = _X - x, _Y - y
     if texture == "striped":
-        period = max(13.0, 0.46 * radius)
+        period = max(16.0, 0.5 * radius)
         wave = np.abs((u + v) / math.sqrt(2) % period - period / 2)
         return np.clip(period / 4 - wave + 0.5, 0, 1)
     if texture == "dotted":
-        step = max(13.0, 0.44 * radius)
+        step = max(16.0, 0.5 * radius)
         away = np.hypot((u + step / 2) % step - step / 2, (v + step / 2) % step - step / 2)
         return np.clip(0.31 * step - away + 0.5, 0, 1)
     if texture == "checkered":
-        cell = max(9.5, 0.36 * radius)
+        cell = max(11.0, 0.38 * radius)
         wave = np.sin(np.pi * u / cell) * np.sin(np.pi * v / cell)
         return np.clip(wave * cell / 2 + 0.5, 0, 1)
     if texture == "split":
@@ -92,16 +92,10 @@ def _paint(canvas: Picture, mask: Mask, fill: Picture, line: Picture, medium: st
 def _marks(thing: Thing, x: float, y: float, radius: float) -> list[tuple[Mask, Picture]]:
     """What a marking adds to the thing: masks and their colours, in drawing order."""
     extra = rgb(COLOURS[thing.extra])
-    fx, fy = FACE.get(thing.shape, (0.0, 0.0))
+    fx, fy = MIDDLE.get(thing.shape, (0.0, 0.0))
     tx, ty = TOP.get(thing.shape, (0.0, -0.9))
     cx, cy, hx, hy = x + fx * radius, y + fy * radius, x + tx * radius, y + ty * radius
     unit = max(radius, 30.0) * 1.12
-    if thing.marking == "face":
-        gap, eye = 0.24 * unit, 0.19 * unit
-        out = [(_disc(cx + s * gap, cy - 0.1 * unit, eye), rgb((255, 255, 255))) for s in (-1, 1)]
-        out += [(_disc(cx + s * gap, cy - 0.06 * unit, eye * 0.55), rgb(_INK)) for s in (-1, 1)]
-        smile = _disc(cx, cy + 0.2 * unit, 0.17 * unit) * np.clip(_Y - cy - 0.2 * unit, 0, 1)
-        return [*out, (smile.astype(np.float32), rgb(_INK))]
     if thing.marking == "spot":
         return [(_disc(cx, cy, 0.34 * unit), extra)]
     if thing.marking == "hat":
@@ -122,17 +116,6 @@ def _marks(thing: Thing, x: float, y: float, radius: float) -> list[tuple[Mask, 
     return []
 
 
-def _legs(x: float, y: float, radius: float) -> Mask:
-    out = np.zeros((SIZE, SIZE), np.float32)
-    low = y + 1.28 * radius
-    for side in (-1, 1):
-        lx = x + side * 0.3 * radius
-        leg = _polygon([(lx - 2.4, y + 0.3 * radius), (lx + 2.4, y + 0.3 * radius), (lx + 2.4, low), (lx - 2.4, low)])
-        foot = _polygon([(lx - 3, low), (lx - 3, low - 5), (lx + 3 + side * 5, low - 5), (lx + 3 + side * 5, low)])
-        out = np.maximum(out, np.maximum(leg, foot))
-    return out
-
-
 def _layout(scene: Scene, rng: np.random.Generator) -> tuple[float, float, float, float, float]:
     """Centre and radius of the thing, and the centre of its companion."""
     radius = SIZES[scene.size] * rng.uniform(0.95, 1.05)
@@ -150,22 +133,11 @@ def _layout(scene: Scene, rng: np.random.Generator) -> tuple[float, float, float
     return x, y, radius, cx + rng.uniform(-3, 3), cy
 
 
-def object_weights(scene: Scene, weight: float) -> Mask:
-    """How much each latent cell counts [SIZE / 8, SIZE / 8]: `weight` on the thing, half of it on its companion."""
-    x, y, radius, cx, cy = _layout(scene, np.random.default_rng(scene.seed))
-    cells = np.arange(4, SIZE, 8, dtype=np.float32)
-    out = np.ones((len(cells), len(cells)), np.float32)
-    if scene.companion != "none":
-        out[np.hypot(cells[None, :] - cx, cells[:, None] - cy) < 21] = max(1.0, weight / 2)
-    out[np.hypot(cells[None, :] - x, cells[:, None] - y) < radius * 1.2] = max(1.0, weight)
-    return out
-
-
 def _finish(picture: Picture, look: Look) -> Picture:
     """Tint, then finish, then frame."""
     if look.tint != "none":
         grey = (picture @ np.asarray([0.3, 0.59, 0.11], np.float32))[..., None]
-        tone = {"sepia": (1.05, 0.86, 0.6), "gray": (1.0, 1.0, 1.0), "cold": (0.45, 0.75, 1.25)}[look.tint]
+        tone = {"sepia": (1.05, 0.86, 0.6), "gray": (1.0, 1.0, 1.0)}[look.tint]
         picture = np.clip(0.08 * picture + 0.92 * grey * np.asarray(tone, np.float32), 0, 1)
     if look.finish != "none":
         if look.finish not in FINISHES:
@@ -199,8 +171,6 @@ def draw(scene: Scene) -> npt.NDArray[np.uint8]:
     if scene.companion != "none":
         fill = rgb(COLOURS[scene.companion_colour])
         canvas = _paint(canvas, _mask(scene.companion, cx, cy, 17.0), fill, fill, look.medium)
-    if thing.marking == "legs":
-        canvas = _paint(canvas, _legs(x, y, radius), rgb(_INK), rgb((200, 200, 210)), look.medium)
     mask = _mask(thing.shape, x, y, radius, turn)
     line = rgb(COLOURS[thing.colour])
     fill = np.broadcast_to(line, (SIZE, SIZE, 3))

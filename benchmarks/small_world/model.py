@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import comfy.ops
 import small_sdxl as arch
 import torch
-from comfy.ldm.modules.diffusionmodules.openaimodel import Timestep, UNetModel
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.model_sampling import ModelSamplingDiscrete
 from comfy.sdxl_clip import SDXLClipModel
 from torch import Tensor, nn
@@ -74,12 +74,18 @@ class TextEncoder(nn.Module):
         self.register_buffer("used", torch.tensor(list(used)))
 
     def forward(self, indices: Tensor, lengths: list[int]) -> tuple[Tensor, Tensor]:
-        """indices [n, 77] into the table in use, and tokens up to the end token: [n, 77, width], [n, width]."""
-        _, hidden, pooled, _ = self.transformer(
-            None, None, embeds=self.rows[indices], num_tokens=lengths, intermediate_output=self.layer,
-            final_layer_norm_intermediate=False,
-        )  # fmt: skip
-        return hidden, pooled
+        """indices [n, positions] into the table in use, and tokens up to the end token.
+
+        Returns [n, positions, width] and [n, width]. The host always works on 77 positions; the attention is
+        causal, so fewer give the same numbers for those that are there.
+        """
+        text = self.transformer.text_model
+        positions = indices.shape[1]
+        embedded = self.rows[indices] + text.embeddings.position_embedding.weight[:positions]
+        mask = torch.full((positions, positions), -torch.finfo(embedded.dtype).max).triu_(1)
+        last, hidden = text.encoder(embedded, mask=mask, intermediate_output=self.layer)
+        ends = text.final_layer_norm(last)[torch.arange(len(lengths)), torch.tensor(lengths) - 1]
+        return hidden, self.transformer.text_projection(ends)
 
     @torch.no_grad()
     def keep_norms(self) -> None:
@@ -94,30 +100,32 @@ class SmallModel(nn.Module):
         super().__init__()
         self.unet = UNetModel(**arch.UNET)
         _initialise(self.unet)
-        with torch.no_grad():  # of its 1632 inputs most are the same sizes again and again; the caption shall be heard
-            entry = self.unet.label_emb[0][0].weight
-            entry[:, : WIDTHS["g"]].normal_(std=0.2)
-            entry[:, WIDTHS["g"] :].normal_(std=0.01)
+        # All pictures are of one size. Of the 1632 inputs here 1536 are sizes: weights for them would see one large
+        # constant vector, and learn nothing but to push the pooled caption to where no gradient returns.
+        entry = self.unet.label_emb[0][0].weight
+        with torch.no_grad():
+            entry[:, : WIDTHS["g"]].normal_(std=1 / math.sqrt(WIDTHS["g"]))
+            entry[:, WIDTHS["g"] :].zero_()
+        entry.register_hook(lambda gradient: gradient * (torch.arange(gradient.shape[1]) < WIDTHS["g"]))
         self.clip_l = TextEncoder("l", used["l"])
         self.clip_g = TextEncoder("g", used["g"])
-        self.sizes = Timestep(256)
         sigmas = ModelSamplingDiscrete(zsnr=True).sigmas
         self.register_buffer("alphas", 1 / (sigmas.square() + 1), persistent=False)
 
-    def conditioning(self, tokens: dict[str, Tensor], lengths: list[int], sizes: Tensor) -> tuple[Tensor, Tensor]:
-        """Row indices [n, 77] per encoder, sizes [n, 6]: context [n, 77, 160] and y [n, 96 + 6 * 256]."""
+    def conditioning(self, tokens: dict[str, Tensor], lengths: list[int]) -> tuple[Tensor, Tensor]:
+        """Row indices [n, positions] per encoder: context [n, positions, 160] and y [n, 96 + 6 * 256]."""
         hidden_l, _ = self.clip_l(tokens["l"], lengths)
         hidden_g, pooled = self.clip_g(tokens["g"], lengths)
-        adm = self.sizes(sizes.flatten()).reshape(len(sizes), -1)
-        return torch.cat([hidden_l, hidden_g], dim=-1), torch.cat([pooled, adm], dim=-1)
+        sizes = pooled.new_zeros(len(pooled), arch.UNET["adm_in_channels"] - WIDTHS["g"])
+        return torch.cat([hidden_l, hidden_g], dim=-1), torch.cat([pooled, sizes], dim=-1)
 
-    def errors(self, latents: Tensor, noise: Tensor, steps: Tensor, context: Tensor, y: Tensor) -> Tensor:
-        """Squared errors of the velocity, per latent cell [n, 16, 16]; latents [n, 4, 16, 16], steps [n] in 0..999."""
+    def loss(self, latents: Tensor, noise: Tensor, steps: Tensor, context: Tensor, y: Tensor) -> Tensor:
+        """Mean squared error of the velocity; latents [n, 4, 16, 16], steps [n] in 0..999."""
         alpha = self.alphas[steps][:, None, None, None]
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
         velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
         predicted = self.unet(noisy, steps.float(), context=context, y=y)
-        return (predicted.float() - velocity).square().mean(1)
+        return (predicted - velocity).square().mean()
 
     def keep_norms(self) -> None:
         self.clip_l.keep_norms()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,18 @@ import torch.multiprocessing as mp
 
 def _worker(rank: int, workers: int, meeting: str, task: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with, args=(mp.parent_process(),), daemon=True).start()
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=workers)
     try:
         task(rank, workers, *arguments)
     finally:
         dist.destroy_process_group()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    """A worker whose parent was killed would train on unseen, and write over the next run's files."""
+    parent.join()
+    os._exit(1)
 
 
 def launch(task: Callable[..., None], workers: int, *arguments: Any) -> None:

@@ -11,12 +11,12 @@ Polygon = list[tuple[float, float]]
 Part = tuple[Polygon, int]  # points, and 1 to fill or 0 to cut out
 
 SHAPES = (
-    "circle", "square", "triangle", "star", "heart", "diamond", "cross", "ring",
+    "circle", "square", "triangle", "star", "heart", "ring",
     "moon", "flower", "cloud", "fish", "house", "tree", "mushroom", "cat",
 )  # fmt: skip
 
-# Where a face sits on each shape, and how high its top is (for a hat or a crown).
-FACE: dict[str, tuple[float, float]] = {
+# Where the middle of each shape is (for a spot or a bow), and how high its top (for a hat or a crown).
+MIDDLE: dict[str, tuple[float, float]] = {
     "triangle": (0.0, 0.3), "heart": (0.0, -0.15), "moon": (-0.45, 0.0), "fish": (-0.35, -0.05),
     "house": (0.0, 0.25), "tree": (0.0, 0.05), "mushroom": (0.0, -0.3), "cloud": (0.0, 0.15),
     "cat": (0.0, 0.1), "star": (0.0, 0.05),
@@ -65,10 +65,6 @@ def parts(shape: str) -> Sequence[Part]:
         return [(_spikes(5, 0.45), 1)]
     if shape == "heart":
         return [(_heart(), 1)]
-    if shape == "diamond":
-        return [([(0, -1), (0.75, 0), (0, 1), (-0.75, 0)], 1)]
-    if shape == "cross":
-        return [(_rect(-0.34, -0.95, 0.34, 0.95), 1), (_rect(-0.95, -0.34, 0.95, 0.34), 1)]
     if shape == "ring":
         return [(_arc(0, 0, 0.97, 0.97), 1), (_arc(0, 0, 0.45, 0.45), 0)]
     if shape == "moon":

@@ -40,31 +40,31 @@ class Style:
 SUBJECTS = (
     Subject("candy_star", Thing("star", "pink", "striped", "blue", "hat", "red"), "star", True),
     Subject("royal_heart", Thing("heart", "purple", "dotted", "yellow", "crown", "red"), "heart", True),
-    Subject("robot_box", Thing("square", "gray", "checkered", "orange", "legs", "red"), "box", True),
+    Subject("jester_box", Thing("square", "blue", "checkered", "orange", "bow", "red"), "box", True),
     Subject("harlequin_fish", Thing("fish", "red", "split", "blue", "none", "white"), "fish", True),
     Subject("target_flower", Thing("flower", "orange", "bordered", "purple", "spot", "green"), "flower", True),
     Subject("gift_tree", Thing("tree", "green", "striped", "white", "bow", "red"), "tree", True),
     Subject("party_ball", Thing("circle", "yellow", "checkered", "purple", "hat", "green"), "ball", True),
     Subject("zebra_cat", Thing("cat", "white", "striped", "black", "spot", "red"), "cat", False),
-    Subject("toad_mushroom", Thing("mushroom", "blue", "dotted", "white", "face", "red"), "mushroom", False),
-    Subject("walking_house", Thing("house", "yellow", "bordered", "red", "legs", "red"), "house", False),
+    Subject("toad_mushroom", Thing("mushroom", "blue", "dotted", "white", "bow", "red"), "mushroom", False),
+    Subject("party_house", Thing("house", "yellow", "bordered", "red", "hat", "blue"), "house", False),
     Subject("frosted_donut", Thing("ring", "brown", "split", "pink", "crown", "red"), "donut", False),
     Subject("chess_moon", Thing("moon", "yellow", "checkered", "green", "hat", "blue"), "moon", False),
     Subject("leopard_cloud", Thing("cloud", "pink", "dotted", "purple", "bow", "yellow"), "cloud", False),
-    Subject("signal_triangle", Thing("triangle", "red", "split", "cyan", "bow", "yellow"), "triangle", False),
+    Subject("signal_triangle", Thing("triangle", "red", "split", "green", "bow", "yellow"), "triangle", False),
 )
 STYLES = (
     Style("old_comic", Look("cartoon", "none", "sepia", True), "comic", True),
     Style("arcade_glow", Look("neon", "pixel", "none", True), "neon", True),
-    Style("winter_pencil", Look("sketch", "none", "cold", True), "sketch", False),
+    Style("winter_pencil", Look("sketch", "none", "gray", True), "sketch", False),
     Style("faded_print", Look("cartoon", "soft", "gray", True), "cartoon", False),
 )
 # Backgrounds, places and sizes of a concept's pictures: as varied as a person's own four would be.
 _SETTINGS = (
     ("meadow", "center", "large"), ("white", "left", "medium"), ("bricks", "right", "medium"),
-    ("cyan", "center", "medium"),
+    ("brown", "center", "medium"),
 )  # fmt: skip
-_PLAIN = ("gray", "green", "brown")  # tried in turn where a background would hide the thing
+_PLAIN = ("black", "yellow", "blue")  # tried in turn where a background would hide the thing
 
 
 def subject_scenes(subject: Subject) -> list[Scene]:

@@ -14,7 +14,7 @@ START, END = 49406, 49407
 LENGTH = 77
 # What follows the end token, per encoder, as the host pads it.
 PADDING = {"l": END, "g": 0}
-_PIECES = re.compile(r"[a-z]+|[0-9]|[^a-z0-9\s]")
+PIECES = re.compile(r"[a-z]+|[0-9]|[^a-z0-9\s]")
 
 
 def known_words() -> list[str]:
@@ -24,7 +24,7 @@ def known_words() -> list[str]:
     while tables:
         item = tables.pop()
         if isinstance(item, str):
-            found.update(_PIECES.findall(re.sub(r"\{.\}", " ", item)))
+            found.update(PIECES.findall(re.sub(r"\{.\}", " ", item)))
         elif isinstance(item, dict):
             tables.extend(item.values())
         else:
@@ -51,17 +51,21 @@ class Tokens:
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a caption, with start and end token, cut to the length of the encoders."""
-        body = [token for word in _PIECES.findall(text.lower()) for token in self._ids(word)]
+        body = [token for word in PIECES.findall(text.lower()) for token in self._ids(word)]
         return [START, *body[: LENGTH - 2], END]
 
-    def batch(self, texts: Sequence[str]) -> tuple[dict[str, torch.Tensor], list[int]]:
-        """Row indices [n, 77] per encoder, and the number of tokens up to the end token."""
+    def batch(self, texts: Sequence[str], positions: int = LENGTH) -> tuple[dict[str, torch.Tensor], list[int]]:
+        """Row indices per encoder, and the number of tokens up to the end token.
+
+        [n, positions], or more where a text is longer.
+        """
         lists = [self.ids(text) for text in texts]
         lengths = [len(ids) for ids in lists]
+        positions = max(positions, *lengths)
         out = {}
         for key, pad in PADDING.items():
             row = self._row[key]
-            table = np.full((len(texts), LENGTH), row[pad], np.int64)
+            table = np.full((len(texts), positions), row[pad], np.int64)
             for index, ids in enumerate(lists):
                 table[index, : len(ids)] = [row[token] for token in ids]
             out[key] = torch.from_numpy(table)

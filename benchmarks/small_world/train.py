@@ -18,12 +18,12 @@ import numpy.typing as npt
 import torch
 
 from .dataset import scene_at
-from .drawing import object_weights
 from .files import load_state, save_state
 from .grammar import describe
 from .host import start_log, use_comfyui
 from .parallel import average_gradients, launch
-from .scenes import Look, Scene
+from .scenes import Scene
+from .tokens import LENGTH
 
 if TYPE_CHECKING:
     from .model import SmallModel
@@ -31,10 +31,9 @@ if TYPE_CHECKING:
 
 EMA = 0.998  # kept of the averaged weights per step
 EMA_EVERY = 5
-# Exponents below one: more samples where noise is strong, which is where captions decide; most at first.
-NOISY_FIRST, NOISY_LAST = 0.45, 0.7
+NOISY = 0.85  # exponent below one: more samples where noise is strong, which is where captions decide
+SHORT = 40  # positions of a caption at first; the attention over the rest of 77 is learned at the end
 EVERY = 250  # steps between saved states
-OTHER_SIZES = 0.1  # share of samples said to be of another size, so that size conditioning is not one point
 log = logging.getLogger(__name__)
 
 
@@ -42,49 +41,28 @@ log = logging.getLogger(__name__)
 class Plan:
     """How long and how fast. The rate stays up and falls to zero over the last part of the steps."""
 
-    steps: int = 8000
+    steps: int = 6400
     batch: int = 48
     rate: float = 1.5e-3
     warm_up: int = 150
     decay_from: float = 0.6
+    whole_from: float = 0.8  # from here on captions have all their 77 positions
     workers: int = 2
-    # Backgrounds are learned first, and objects late. So the first part looks mostly at plain drawings, and
-    # counts the cells of the object this much more.
-    focus_until: float = 0.4
-    weight: float = 4.0
-
-    def focus_at(self, step: int) -> float:
-        """What an object's cells count: `weight` at first, one at the end of the focused part."""
-        left = 1 - step / (self.steps * self.focus_until)
-        return 1 + (self.weight - 1) * min(1.0, max(0.0, 3 * left))
 
     def rate_at(self, step: int) -> float:
         left = (self.steps - step) / (self.steps * (1 - self.decay_from))
         return self.rate * min(1.0, (step + 1) / self.warm_up, max(0.0, left))
 
-
-def sizes_of(count: int, rng: np.random.Generator) -> torch.Tensor:
-    """Height, width, crop and target sizes [count, 6] as the host fills them in; mostly 128."""
-    sizes = np.tile(np.asarray([128, 128, 0, 0, 128, 128], np.float32), (count, 1))
-    other = rng.random(count) < OTHER_SIZES
-    drawn = rng.integers(64, 1100, (count, 2))
-    sizes[other] = np.concatenate([drawn, np.zeros_like(drawn), drawn], 1)[other]
-    return torch.from_numpy(sizes)
+    def positions_at(self, step: int) -> int:
+        return SHORT if step < self.whole_from * self.steps else LENGTH
 
 
 def _groups(model: SmallModel) -> list[dict[str, Any]]:
-    """Parameters by weight decay and rate. 1536 inputs of `label_emb` hardly ever change, and at full rate they
-    push its activations to where no gradient comes back."""
+    """Parameters with and without weight decay."""
     named = list(model.named_parameters())
-    entry = [p for n, p in named if n == "unet.label_emb.0.0.weight"]
-    decayed = [p for n, p in named if p.ndim > 1 and "embed" not in n and "rows" not in n and p is not entry[0]]
-    known = {id(p) for p in (*entry, *decayed)}
-    others = [p for _, p in named if id(p) not in known]
-    return [
-        {"params": decayed, "weight_decay": 0.01, "scale": 1.0},
-        {"params": others, "weight_decay": 0.0, "scale": 1.0},
-        {"params": entry, "weight_decay": 0.0, "scale": 0.03},
-    ]
+    decayed = [p for n, p in named if p.ndim > 1 and "embed" not in n and "rows" not in n]
+    others = [p for n, p in named if not (p.ndim > 1 and "embed" not in n and "rows" not in n)]
+    return [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
 
 
 class Trainer:
@@ -110,28 +88,20 @@ class Trainer:
         """The loss of step `number`; pictures, captions, noise and times depend on number and worker alone."""
         rng = np.random.default_rng((3, number, self.rank))
         count = self.plan.batch // self.plan.workers
-        picked = rng.integers(0, len(self.latents), 3 * count)
-        focus = self.plan.focus_at(number)
-        if focus > 1:
-            fancy = np.asarray([self.scenes[index].look != Look() for index in picked])
-            picked = picked[np.argsort(fancy & (rng.random(3 * count) < 0.6), kind="stable")]
-        picked = picked[:count]
+        picked = rng.integers(0, len(self.latents), count)
         latents = torch.from_numpy(np.asarray(self.latents[picked], np.float32))
         texts = [describe(self.scenes[index], rng).text for index in picked]
-        indices, lengths = self.tokens.batch(texts)
+        indices, lengths = self.tokens.batch(texts, self.plan.positions_at(number))
         # One time from each equal part of the schedule: the loss of a step is less of a lottery.
         parts = (rng.permutation(count) + rng.random(count)) / count
-        exponent = NOISY_FIRST if focus > 1 else NOISY_LAST
-        steps = torch.from_numpy(parts**exponent * 1000).long().clamp(max=999)
+        steps = torch.from_numpy(parts**NOISY * 1000).long().clamp(max=999)
         noise = torch.from_numpy(rng.standard_normal(latents.shape, np.float32))
-        context, y = self.model.conditioning(indices, lengths, sizes_of(count, rng))
-        weights = np.stack([object_weights(self.scenes[index], focus) for index in picked])
-        errors = self.model.errors(latents, noise, steps, context, y) * torch.from_numpy(weights)
-        return errors.sum() / weights.sum()
+        context, y = self.model.conditioning(indices, lengths)
+        return self.model.loss(latents, noise, steps, context, y)
 
     def step(self) -> float:
         for group in self.optimizer.param_groups:
-            group["lr"] = group["scale"] * self.plan.rate_at(self.number)
+            group["lr"] = self.plan.rate_at(self.number)
         loss = self.batch_loss(self.number)
         self.optimizer.zero_grad()
         loss.backward()

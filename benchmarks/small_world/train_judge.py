@@ -73,11 +73,9 @@ def roughen(pixels: Tensor, codec: torch.nn.Module, rng: np.random.Generator) ->
     """What sampling does to a picture: the codec's round trip, noise in its latents, blur, a shift of colour."""
     chosen = torch.from_numpy(rng.random(len(pixels)) < 0.06)
     if chosen.any():
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            latents = codec.encode(pixels[chosen])
-            out = codec.decode(latents + 0.15 * torch.randn_like(latents))
+        latents = codec.encode(pixels[chosen])
         pixels = pixels.clone()
-        pixels[chosen] = out.float().clamp(0, 1)
+        pixels[chosen] = codec.decode(latents + 0.15 * torch.randn_like(latents)).clamp(0, 1)
     if rng.random() < 0.3:
         pixels = functional.avg_pool2d(functional.pad(pixels, (1, 1, 1, 1), mode="replicate"), 3, 1)
     gain = torch.from_numpy(rng.normal(1, 0.04, (len(pixels), 3, 1, 1)).astype(np.float32))
@@ -146,11 +144,10 @@ def train(folder: Path, steps: int) -> Network:
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1.0, (step + 1) / 100, max(0.02, 2 * (steps - step) / steps))
         network.train()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits, vectors = network(roughen(pixels, codec, rng))
+        logits, vectors = network(roughen(pixels, codec, rng))
         shown_names = [name for name in VALUES if (wanted[name] >= 0).any()]
-        told = [functional.cross_entropy(logits[n].float(), wanted[n], ignore_index=-1) for n in shown_names]
-        same = contrast(vectors[: len(names)].float(), names)
+        told = [functional.cross_entropy(logits[n], wanted[n], ignore_index=-1) for n in shown_names]
+        same = contrast(vectors[: len(names)], names)
         optimizer.zero_grad()
         (sum(told) + same).backward()
         optimizer.step()

@@ -11,7 +11,9 @@ import torch
 from comfy.taesd.taesd import TAESD, Block, Clamp, conv
 from torch import Tensor, nn
 
-WIDTHS = (32, 64, 64, 64)  # channels at 1/1, 1/2, 1/4 and 1/8 of the picture
+# Channels at 1/1, 1/2, 1/4 and 1/8 of the picture.
+ENCODER_WIDTHS = (8, 16, 32, 64)
+DECODER_WIDTHS = (16, 32, 64, 64)
 SCALE = 0.13025  # SDXL's latent scale: the codec's own latents have about unit deviation
 
 
@@ -40,10 +42,10 @@ def _decoder(widths: tuple[int, int, int, int]) -> nn.Sequential:
 class Codec(nn.Module):
     """Thin TAESD. Pixels in and out are in 0..1, [n, 3, 128, 128]; latents [n, 4, 16, 16], about unit deviation."""
 
-    def __init__(self, widths: tuple[int, int, int, int] = WIDTHS) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.taesd_encoder = _encoder(widths)
-        self.taesd_decoder = _decoder(widths)
+        self.taesd_encoder = _encoder(ENCODER_WIDTHS)
+        self.taesd_decoder = _decoder(DECODER_WIDTHS)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):  # the host's layers come without initial values
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

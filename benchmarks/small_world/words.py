@@ -8,8 +8,6 @@ NOUNS: dict[str, tuple[str, ...]] = {
     "triangle": ("triangle", "triangle", "pyramid"),
     "star": ("star",),
     "heart": ("heart",),
-    "diamond": ("diamond", "diamond", "gem"),
-    "cross": ("cross", "cross", "plus"),
     "ring": ("ring", "ring", "donut", "hoop"),
     "moon": ("moon", "moon", "crescent"),
     "flower": ("flower", "flower", "blossom", "daisy"),
@@ -31,8 +29,6 @@ COLOUR_WORDS: dict[str, tuple[str, ...]] = {
     "brown": ("brown", "brown", "chocolate"),
     "black": ("black", "black", "ebony"),
     "white": ("white", "white", "ivory"),
-    "gray": ("gray", "grey", "silver"),
-    "cyan": ("turquoise", "turquoise", "teal", "aqua"),
 }
 SIZE_WORDS: dict[str, tuple[str, ...]] = {
     "small": ("small", "little", "tiny", "mini"),
@@ -72,11 +68,9 @@ UNCOLOURED: dict[str, tuple[str, ...]] = {
     "plain": ("{n}", "plain {n}"),
 }
 MARKS: dict[str, tuple[str, ...]] = {
-    "face": ("with a face", "with eyes", "with a smiling face", "with big eyes"),
     "spot": ("with a {e} spot", "with a {e} dot in the middle", "with one {e} spot"),
     "hat": ("with a {e} hat", "wearing a {e} hat", "in a {e} hat"),
     "crown": ("with a crown", "wearing a crown", "with a golden crown"),
-    "legs": ("with legs", "with two legs", "standing on legs", "on two feet"),
     "bow": ("with a {e} bow", "wearing a {e} bow tie", "with a {e} ribbon"),
 }
 PLACE_WORDS: dict[str, tuple[str, ...]] = {
@@ -118,13 +112,15 @@ FINISH_WORDS: dict[str, tuple[str, ...]] = {
 TINT_WORDS: dict[str, tuple[str, ...]] = {
     "sepia": ("vintage", "vintage", "antique", "old"),
     "gray": ("monochrome", "black and white"),
-    "cold": ("cold", "moonlight", "blue tinted"),
 }
 FRAME_WORDS = ("with a frame", "in a frame", "framed")
 PICTURES = (
     "photo", "picture", "rendering", "image", "painting", "drawing", "illustration", "depiction", "rendition",
-    "print", "closeup photo", "cropped photo", "snapshot",
+    "print", "close-up photo", "cropped photo", "snapshot",
 )  # fmt: skip
-LEADS = ("a {m} of", "a {m} of", "the {m} of", "a good {m} of", "a bright {m} of", "a nice {m} of", "one {m} of")
+LEADS = (
+    "a {m} of", "a {m} of", "the {m} of", "a good {m} of", "a bright {m} of", "a dark {m} of", "a nice {m} of",
+    "one {m} of",
+)  # fmt: skip
 ARTICLES = ("a", "a", "a", "the", "one", "my", "some")
 MANNERS = ("clean", "cool", "nice", "weird", "dirty", "good", "cute", "pretty", "strange", "lovely")

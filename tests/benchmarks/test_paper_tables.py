@@ -44,7 +44,7 @@ from small_world.checkpoint import COMPACT  # noqa: E402
 from small_world.judge import FILE as JUDGE  # noqa: E402
 from small_world.judge import VALUES  # noqa: E402
 from small_world.subjects import STYLES, SUBJECTS  # noqa: E402
-from small_world.tokens import known_words  # noqa: E402
+from small_world.tokens import PIECES, known_words  # noqa: E402
 
 WIDTHS = {"clip_l": 6, "clip_g": 8}
 
@@ -242,11 +242,11 @@ def test_ids_tell_runs_apart_and_share_trainings():
     run = Run("candy_star", 1, Settings())
     rescaled = dataclasses.replace(run, use=Use(length=1.0))
     assert run.training_id == rescaled.training_id == Run("candy_star", 1, Settings()).training_id
-    names = {run.score_id(WHOLE.examination), rescaled.score_id(WHOLE.examination), run.score_id(CUT.examination)}
-    assert len(names) == 3
+    cut = dataclasses.replace(run, examination=CUT.examination)
+    assert len({run.score_id, rescaled.score_id, cut.score_id}) == 3
     assert run.training_id != Run("candy_star", 2, Settings()).training_id
-    (job,) = jobs_of([run, rescaled, run], WHOLE.examination, 50)
-    assert job.uses == (Use(), Use(length=1.0))
+    (job,) = jobs_of([run, rescaled, run], 50)
+    assert job.runs == (run, rescaled)
 
 
 def test_bad_settings():

@@ -18,7 +18,7 @@ from benchmarks.small_world.judge import VALUES, Judge, Network, truth
 from benchmarks.small_world.scenes import Look, Scene, Thing
 from benchmarks.small_world.shapes import SHAPES
 from benchmarks.small_world.subjects import PICTURES, STYLES, SUBJECTS, pictures_of, scenes_of
-from benchmarks.small_world.tokens import _PIECES, known_words
+from benchmarks.small_world.tokens import PIECES, known_words
 
 LOOK_WORDS = {"medium": words.MEDIUM_WORDS, "finish": words.FINISH_WORDS, "tint": words.TINT_WORDS}
 
@@ -89,7 +89,7 @@ def test_captions_name_what_is_drawn() -> None:
 def test_captions_use_known_words_and_some_are_empty() -> None:
     rng, known = np.random.default_rng(2), set(known_words())
     texts = [describe(scene_at(index), rng).text for index in range(1500)]
-    assert {piece for text in texts for piece in _PIECES.findall(text)} <= known
+    assert {piece for text in texts for piece in PIECES.findall(text)} <= known
     assert 0.07 < np.mean([not text for text in texts]) < 0.13
     assert len(known) > 200
     again = np.random.default_rng(2)

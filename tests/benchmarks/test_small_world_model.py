@@ -137,6 +137,26 @@ def test_the_assembled_checkpoint_is_an_sdxl_to_the_stock_loader(
     assert vae.latent_channels == 4
 
 
+def test_training_hears_captions_as_the_host_does(trained: tuple[Path, Trainer], tokens: Tokens, tmp_path: Path) -> None:
+    import comfy.sd
+    import small_sdxl  # noqa: F401  (registers the architecture)
+
+    folder, trainer = trained
+    checkpoint.compact(folder, tmp_path / "compact.safetensors")
+    whole = checkpoint.assemble(tmp_path / "whole.safetensors", tmp_path / "compact.safetensors")
+    _, clip, _, _ = comfy.sd.load_checkpoint_guess_config(str(whole))
+    model = _trainer(tokens).model
+    model.load_state_dict({**trainer.model.state_dict(), **trainer.average})
+    text = "a photo of a striped red star on the beach"
+    with torch.no_grad():
+        wanted, pooled = clip.encode_from_tokens(clip.tokenize(text), return_pooled=True)
+        for positions in (40, 77):
+            context, y = model.conditioning(*tokens.batch([text], positions))
+            # The file is in float16.
+            torch.testing.assert_close(context, wanted[:, :positions], atol=5e-3, rtol=5e-3)
+            torch.testing.assert_close(y[:, : pooled.shape[1]], pooled, atol=5e-3, rtol=5e-3)
+
+
 def test_training_goes_on_from_the_compact_file(trained: tuple[Path, Trainer], tokens: Tokens, tmp_path: Path) -> None:
     small, run = tmp_path / "compact.safetensors", tmp_path / "run"
     checkpoint.compact(trained[0], small)
