@@ -17,7 +17,6 @@ from small_world import judge as small_world_judge
 from small_world.host import use_comfyui
 
 from . import archive
-from .archive import unpack
 from .budget import amount, described, measure
 from .chosen import main_tables
 from .job import Job, jobs_of
@@ -62,7 +61,7 @@ def places_of(options: argparse.Namespace) -> Places:
         file = out / "checkpoints" / f"small_world_{digest_of_file(_there(compact))}.safetensors"
         if not file.is_file():
             small_world_checkpoint.assemble(file, compact)
-    if brought := unpack(out):
+    if brought := archive.unpack(out):
         log.info("%d results come from %s.", brought, archive.FILE)
     results = out / f"world_{digest_of_file(_there(file))}" / f"judge_{digest_of_file(judge)}"
     return Places(comfyui, file.resolve(), judge, results)

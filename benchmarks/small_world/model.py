@@ -82,7 +82,7 @@ class TextEncoder(nn.Module):
         text = self.transformer.text_model
         positions = indices.shape[1]
         embedded = self.rows[indices] + text.embeddings.position_embedding.weight[:positions]
-        mask = torch.full((positions, positions), -torch.finfo(embedded.dtype).max).triu_(1)
+        mask = embedded.new_full((positions, positions), -torch.finfo(embedded.dtype).max).triu_(1)
         last, hidden = text.encoder(embedded, mask=mask, intermediate_output=self.layer)
         ends = text.final_layer_norm(last)[torch.arange(len(lengths)), torch.tensor(lengths) - 1]
         return hidden, self.transformer.text_projection(ends)
@@ -91,6 +91,10 @@ class TextEncoder(nn.Module):
     def keep_norms(self) -> None:
         """Puts every row back on its sphere."""
         self.rows.mul_(self.norms / self.rows.norm(dim=1, keepdim=True))
+
+
+def _without_sizes(gradient: Tensor) -> Tensor:
+    return torch.cat([gradient[:, : WIDTHS["g"]], torch.zeros_like(gradient[:, WIDTHS["g"] :])], dim=1)
 
 
 class SmallModel(nn.Module):
@@ -106,7 +110,7 @@ class SmallModel(nn.Module):
         with torch.no_grad():
             entry[:, : WIDTHS["g"]].normal_(std=1 / math.sqrt(WIDTHS["g"]))
             entry[:, WIDTHS["g"] :].zero_()
-        entry.register_hook(lambda gradient: gradient * (torch.arange(gradient.shape[1]) < WIDTHS["g"]))
+        entry.register_hook(_without_sizes)
         self.clip_l = TextEncoder("l", used["l"])
         self.clip_g = TextEncoder("g", used["g"])
         sigmas = ModelSamplingDiscrete(zsnr=True).sigmas

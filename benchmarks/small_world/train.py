@@ -1,6 +1,7 @@
 """Trains the small text-to-image model on the encoded drawings: seeded, resumable.
 
 python -m small_world.train FOLDER --comfyui COMFYUI   (FOLDER holds latents.npy; resumes by itself)
+With a GPU: --device cuda --workers 1, and more steps for better pictures.
 """
 
 from __future__ import annotations
@@ -76,9 +77,10 @@ class Trainer:
         scenes: Sequence[Scene],
         plan: Plan,
         rank: int = 0,
+        device: str = "cpu",
     ) -> None:
-        self.model, self.tokens, self.latents, self.scenes = model, tokens, latents, scenes
-        self.plan, self.rank = plan, rank
+        self.model, self.tokens, self.latents, self.scenes = model.to(device), tokens, latents, scenes
+        self.plan, self.rank, self.device = plan, rank, torch.device(device)
         self.optimizer = torch.optim.AdamW(_groups(model), lr=plan.rate, betas=(0.9, 0.99), fused=True)
         self.average = {name: value.detach().clone() for name, value in model.named_parameters()}
         self.number = 0
@@ -96,8 +98,9 @@ class Trainer:
         parts = (rng.permutation(count) + rng.random(count)) / count
         steps = torch.from_numpy(parts**NOISY * 1000).long().clamp(max=999)
         noise = torch.from_numpy(rng.standard_normal(latents.shape, np.float32))
-        context, y = self.model.conditioning(indices, lengths)
-        return self.model.loss(latents, noise, steps, context, y)
+        to = self.device
+        context, y = self.model.conditioning({key: rows.to(to) for key, rows in indices.items()}, lengths)
+        return self.model.loss(latents.to(to), noise.to(to), steps.to(to), context, y)
 
     def step(self) -> float:
         for group in self.optimizer.param_groups:
@@ -127,7 +130,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         if "optimizer" in state:  # not in a state restored from the compact file
             self.optimizer.load_state_dict(state["optimizer"])
-        self.average = {name: value.clone() for name, value in state["average"].items()}
+        self.average = {name: value.to(self.device, copy=True) for name, value in state["average"].items()}
         self.number, self.seconds = state["step"], state["seconds"]
 
 
@@ -147,7 +150,7 @@ class Scenes(Sequence["Scene"]):
         return self._known[index]
 
 
-def train(rank: int, workers: int, folder: Path, plan: Plan, comfyui: Path | None) -> None:
+def train(rank: int, workers: int, folder: Path, plan: Plan, device: str, comfyui: Path | None) -> None:
     """One worker of the training; the first one writes the log and the state."""
     use_comfyui(comfyui)
     from .model import SmallModel
@@ -157,7 +160,7 @@ def train(rank: int, workers: int, folder: Path, plan: Plan, comfyui: Path | Non
     latents, state_file = np.load(folder / "latents.npy"), folder / "model_state.pt"
     torch.manual_seed(0)
     tokens = host_tokens()
-    trainer = Trainer(SmallModel(tokens.used), tokens, latents, Scenes(len(latents)), plan, rank)
+    trainer = Trainer(SmallModel(tokens.used), tokens, latents, Scenes(len(latents)), plan, rank, device)
     if state_file.is_file():
         trainer.resume(load_state(state_file))
         log.info("Going on at step %d.", trainer.number)
@@ -180,9 +183,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=Plan.steps)
     parser.add_argument("--batch", type=int, default=Plan.batch)
     parser.add_argument("--workers", type=int, default=Plan.workers)
+    parser.add_argument("--device", default="cpu", help="cuda with one worker")
     options = parser.parse_args()
+    if options.device != "cpu" and options.workers != 1:
+        parser.error(f"--workers is {options.workers}; on {options.device} there can be 1")
     plan = Plan(steps=options.steps, batch=options.batch, workers=options.workers)
-    launch(train, plan.workers, options.folder, plan, options.comfyui)
+    launch(train, plan.workers, options.folder, plan, options.device, options.comfyui)
 
 
 if __name__ == "__main__":
