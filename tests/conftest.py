@@ -1,6 +1,7 @@
 """The real ComfyUI that the tests of tests/host and tests/browser share."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,30 +10,27 @@ import pytest
 
 from comfy_host.client import Client
 from comfy_host.environment import comfyui_tree, given_interpreter
-from comfy_host.process import SMALL_SDXL, Host, make_base, random_checkpoint, running_host
+from comfy_host.process import SMALL_SDXL, Host, make_base, running_host, small_world
 
 # On a machine that does other things as well, two threads on so small a model wait for each other most of the time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-SMALL_CHECKPOINT = "small_sdxl_random.safetensors"
+
+@pytest.fixture(scope="session")
+def small_world_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of benchmarks/small_world, an SDXL in miniature that knows simple drawings."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    return small_world(comfyui_tree(), given_interpreter() or Path(sys.executable), folder)
 
 
 @pytest.fixture(scope="session")
-def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a small SDXL with random weights."""
-    file = tmp_path_factory.mktemp("checkpoint") / SMALL_CHECKPOINT
-    random_checkpoint(comfyui_tree(), given_interpreter() or Path(sys.executable), file)
-    return file
-
-
-@pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory, small_checkpoint: Path) -> Iterator[Host]:
-    """ComfyUI with this pack and one checkpoint, a small SDXL with random weights."""
+def host(tmp_path_factory: pytest.TempPathFactory, small_world_file: Path) -> Iterator[Host]:
+    """ComfyUI with this pack and one checkpoint, the small world."""
     tree = comfyui_tree()
     python = given_interpreter() or Path(sys.executable)
     base = tmp_path_factory.mktemp("comfyui")
     make_base(base, packs=[SMALL_SDXL])
-    (base / "models" / "checkpoints" / SMALL_CHECKPOINT).write_bytes(small_checkpoint.read_bytes())
+    shutil.copy(small_world_file, base / "models" / "checkpoints")
     with running_host(tree, python, base) as running:
         yield running
 
@@ -45,6 +43,6 @@ def client(host: Host) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="session")
-def checkpoint() -> str:
-    """The name of the small checkpoint in the loader's list."""
-    return SMALL_CHECKPOINT
+def checkpoint(small_world_file: Path) -> str:
+    """The name of the checkpoint in the loader's list."""
+    return small_world_file.name

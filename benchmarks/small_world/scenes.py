@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -120,5 +120,12 @@ def random_scene(rng: np.random.Generator) -> Scene:
     return surround(rng, random_thing(rng))
 
 
-def with_look(scene: Scene, look: Look) -> Scene:
-    return replace(scene, look=look)
+def departures(scene: Scene) -> int:
+    """How much there is to say beside shape, colour, size, place and background."""
+    thing, look = scene.thing, scene.look
+    return sum(
+        (
+            thing.texture != "plain", thing.marking != "none", scene.companion != "none",
+            look.medium != "flat", look.finish != "none", look.tint != "none", look.framed,
+        )
+    )  # fmt: skip

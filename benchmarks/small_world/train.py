@@ -23,7 +23,7 @@ from .files import load_state, save_state
 from .grammar import describe
 from .host import start_log, use_comfyui
 from .parallel import average_gradients, launch
-from .scenes import Scene
+from .scenes import Scene, departures
 from .tokens import LENGTH
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 EMA = 0.998  # kept of the averaged weights per step
 EMA_EVERY = 5
-NOISY = 0.85  # exponent below one: more samples where noise is strong, which is where captions decide
+# Exponents below one: more samples where noise is strong, which is where captions decide; most at first.
+NOISY_FIRST, NOISY_LAST = 0.6, 0.85
+PLAINER = 2.5  # at first every departure from a plain thing is that many times e rarer than it was drawn
 SHORT = 40  # positions of a caption at first; the attention over the rest of 77 is learned at the end
 EVERY = 250  # steps between saved states
 log = logging.getLogger(__name__)
@@ -42,17 +44,23 @@ log = logging.getLogger(__name__)
 class Plan:
     """How long and how fast. The rate stays up and falls to zero over the last part of the steps."""
 
-    steps: int = 6400
+    steps: int = 5600
     batch: int = 48
     rate: float = 1.5e-3
     warm_up: int = 150
     decay_from: float = 0.6
+    # Where five things have a colour, a colour word says little about any: plain things on any background first.
+    plain_until: float = 0.6
     whole_from: float = 0.8  # from here on captions have all their 77 positions
     workers: int = 2
 
     def rate_at(self, step: int) -> float:
         left = (self.steps - step) / (self.steps * (1 - self.decay_from))
         return self.rate * min(1.0, (step + 1) / self.warm_up, max(0.0, left))
+
+    def plainness_at(self, step: int) -> float:
+        """One at first, zero from `plain_until` on."""
+        return max(0.0, 1 - step / (self.plain_until * self.steps))
 
     def positions_at(self, step: int) -> int:
         return SHORT if step < self.whole_from * self.steps else LENGTH
@@ -83,6 +91,7 @@ class Trainer:
         self.plan, self.rank, self.device = plan, rank, torch.device(device)
         self.optimizer = torch.optim.AdamW(_groups(model), lr=plan.rate, betas=(0.9, 0.99), fused=True)
         self.average = {name: value.detach().clone() for name, value in model.named_parameters()}
+        self.departures = np.asarray([departures(scenes[index]) for index in range(len(scenes))])
         self.number = 0
         self.seconds = 0.0
 
@@ -90,13 +99,15 @@ class Trainer:
         """The loss of step `number`; pictures, captions, noise and times depend on number and worker alone."""
         rng = np.random.default_rng((3, number, self.rank))
         count = self.plan.batch // self.plan.workers
-        picked = rng.integers(0, len(self.latents), count)
+        plainness = self.plan.plainness_at(number)
+        weights = np.exp(-PLAINER * plainness * self.departures)
+        picked = rng.choice(len(self.latents), count, p=weights / weights.sum())
         latents = torch.from_numpy(np.asarray(self.latents[picked], np.float32))
         texts = [describe(self.scenes[index], rng).text for index in picked]
         indices, lengths = self.tokens.batch(texts, self.plan.positions_at(number))
         # One time from each equal part of the schedule: the loss of a step is less of a lottery.
         parts = (rng.permutation(count) + rng.random(count)) / count
-        steps = torch.from_numpy(parts**NOISY * 1000).long().clamp(max=999)
+        steps = torch.from_numpy(parts ** (NOISY_LAST - plainness * (NOISY_LAST - NOISY_FIRST)) * 1000).long().clamp(max=999)
         noise = torch.from_numpy(rng.standard_normal(latents.shape, np.float32))
         to = self.device
         context, y = self.model.conditioning({key: rows.to(to) for key, rows in indices.items()}, lengths)

@@ -39,14 +39,14 @@ def choose(editor: Editor, node_type: str, **widgets: Any) -> None:
 
 
 @pytest.fixture
-def files(client: Client, small_checkpoint: Path) -> None:
+def files(client: Client, small_world_file: Path) -> None:
     """The files that the workflows name: photographs, a checkpoint, words, one of them far too long, and a LoRA."""
     for name in ("chelsea", "coffee", "rocket"):
         file = io.BytesIO()
         Image.fromarray(getattr(data, name)()).save(file, "PNG")
         client.add_input(f"my_concept/{name}.png", file.getvalue())
     models = client.host.base / "models"
-    shutil.copyfile(small_checkpoint, models / "checkpoints" / "sd_xl_base_1.0.safetensors")
+    shutil.copyfile(small_world_file, models / "checkpoints" / "sd_xl_base_1.0.safetensors")
     generator = torch.Generator().manual_seed(0)
     for name, norm in (("my_concept", 0.4), ("other_concept", 0.4), ("my_style", 0.4), ("old_embedding", 6.0)):
         rows = {key: torch.randn((1, width), generator=generator) for key, width in (("clip_l", 64), ("clip_g", 96))}

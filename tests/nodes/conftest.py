@@ -14,8 +14,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from comfy_host.environment import REPO, comfyui_tree
-from comfy_host.process import SMALL_SDXL
+from comfy_host.environment import REPO, comfyui_tree, given_interpreter
+from comfy_host.process import SMALL_SDXL, random_checkpoint
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +28,14 @@ def comfy_modules() -> None:
     pack = types.ModuleType("dti_pack")
     pack.__path__ = [str(REPO)]
     sys.modules["dti_pack"] = pack
+
+
+@pytest.fixture(scope="session")
+def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a small SDXL with random weights that predicts noise, as most checkpoints do."""
+    file = tmp_path_factory.mktemp("checkpoint") / "small_sdxl_random.safetensors"
+    random_checkpoint(comfyui_tree(), given_interpreter() or Path(sys.executable), file)
+    return file
 
 
 @pytest.fixture(scope="session")

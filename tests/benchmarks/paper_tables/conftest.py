@@ -1,0 +1,9 @@
+"""The experiment is a package beside the pack, run from the folder benchmarks."""
+
+import sys
+
+from comfy_host.process import BENCHMARKS
+
+sys.path.append(str(BENCHMARKS))
+
+import paper_tables  # noqa: E402, F401  (makes dti_pack importable)

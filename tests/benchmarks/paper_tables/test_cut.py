@@ -1,0 +1,35 @@
+"""Two subjects of the tables, from the repository's weights to the report: that it runs, not who wins."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from comfy_host.environment import comfyui_tree
+from comfy_host.process import BENCHMARKS
+
+
+def test_a_cut_runs_whole(tmp_path):
+    """Two subjects and a few steps through every method, table and picture: that it runs, not who wins."""
+    command = [sys.executable, "-W", "ignore", "-m", "paper_tables.run", str(tmp_path), "--cut", "--workers", "2"]
+    environment = {**os.environ, "DTI_COMFYUI": str(comfyui_tree()), "OMP_NUM_THREADS": "1"}
+    first = subprocess.run(command, cwd=BENCHMARKS, env=environment, capture_output=True, text=True, timeout=180)
+    assert first.returncode == 0, first.stderr[-3000:]
+    assert "All done." in first.stderr
+    (report,) = tmp_path.rglob("report.md")
+    text = report.read_text(encoding="utf-8")
+    assert "| - |" not in text.split("# Settings")[0]
+    for name in ("front.png", "norms.png", "figure4.png"):
+        assert (report.parent / name).stat().st_size > 1000
+    scores = sorted((report.parent / "scores").iterdir())
+    assert {len(json.loads(file.read_text(encoding="utf-8"))["image"]) for file in scores} == {6}
+    # Stopped in the middle, it goes on: only what is missing is done again.
+    scores[0].unlink()
+    stamps = {file: file.stat().st_mtime_ns for file in scores[1:]}
+    again = subprocess.run(command, cwd=BENCHMARKS, env=environment, capture_output=True, text=True, timeout=180)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert again.stderr.count("examined") == 1
+    assert {file: Path(file).stat().st_mtime_ns for file in scores[1:]} == stamps

@@ -1,0 +1,109 @@
+"""From vectors and pictures to numbers: what is kept, what is trusted, and intervals."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from paper_tables.archive import pack, unpack
+from paper_tables.bootstrap import bootstrap
+from paper_tables.calibration import _of_styles, _of_things, trusted
+from paper_tables.examine import used_vectors
+from paper_tables.settings import Use
+from paper_tables.slerp_rows import smoothness
+from paper_tables.store import Store
+from small_world.judge import VALUES
+
+
+def test_bootstrap_on_known_cases():
+    same = bootstrap(np.full((5, 3), 0.25))
+    assert (same.mean, same.low, same.high, same.count) == (0.25, 0.25, 0.25, 15)
+    # The mean of n numbers with deviation s has the error s / sqrt(n); the bootstrap sees s of the sample.
+    values = np.random.default_rng(0).normal(0.5, 0.1, (200, 1))
+    interval = bootstrap(values)
+    error = values.std() / np.sqrt(200)
+    assert interval.mean == pytest.approx(values.mean())
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * error, rel=0.08)
+    # Seeds that differ widen the interval of concepts that do not.
+    noisy = bootstrap(np.tile([0.0, 1.0], (4, 1)))
+    assert noisy.low < 0.5 < noisy.high
+
+
+def test_bootstrap_without_runs():
+    assert str(bootstrap(np.full((2, 2), np.nan))) == "-"
+    some = bootstrap(np.asarray([[0.4, np.nan], [np.nan, np.nan]]))
+    assert (some.mean, some.count) == (0.4, 1)
+
+
+def test_a_half_written_result_is_done_again(tmp_path, caplog):
+    store = Store(tmp_path / "judge")
+    vectors = {0: {"clip_l": torch.ones(1, 4)}, 50: {"clip_l": torch.zeros(1, 4)}}
+    store.save_training("run", vectors, {"history": []})
+    store.save_score("run", {"text": [1.0]})
+    found = store.training("run")
+    assert found is not None
+    assert torch.equal(found[0][0]["clip_l"], vectors[0]["clip_l"]) and set(found[0]) == {0, 50}
+    assert store.score("run") == {"text": [1.0]}
+    for file in tmp_path.rglob("run.*"):
+        file.write_bytes(file.read_bytes()[:-7])
+    assert store.training("run") is None
+    assert store.score("run") is None
+    assert "damaged" in caplog.text
+    assert store.score("other") is None
+
+
+def test_packed_results_come_back_and_replace_nothing(tmp_path):
+    here, there, file = tmp_path / "here", tmp_path / "there", tmp_path / "results.zip"
+    Store(here / "world_1" / "judge_2").save_score("run", {"text": [1.0]})
+    Store(here / "world_1" / "judge_2").save_training("run", {0: {"clip_l": torch.ones(1, 4)}}, {"history": []})
+    pack(here, file)
+    first = file.read_bytes()
+    pack(here, file)
+    assert file.read_bytes() == first
+
+    Store(there / "world_1" / "judge_2").save_score("run", {"text": [0.0]})
+    assert unpack(there, file) == 1
+    store = Store(there / "world_1" / "judge_2")
+    assert store.score("run") == {"text": [0.0]}
+    assert store.training("run") is not None
+    assert unpack(there, tmp_path / "none.zip") == 0
+    with pytest.raises(ValueError, match="no results"):
+        pack(tmp_path / "empty", file)
+
+
+def test_use_takes_a_step_and_a_length():
+    by_step = {0: {"clip_l": torch.tensor([[3.0, 4.0]])}, 50: {"clip_l": torch.tensor([[0.0, 2.0]])}}
+    assert torch.equal(used_vectors(by_step, Use(), {"clip_l": 0.4})["clip_l"], by_step[0]["clip_l"])
+    half = used_vectors(by_step, Use(step=50, length=0.5), {"clip_l": 0.4})["clip_l"]
+    torch.testing.assert_close(half, torch.tensor([[0.0, 0.2]]))
+
+
+def test_a_judge_that_reads_badly_is_not_trusted(tmp_path):
+    class Judge:
+        """Reads every place as the left and never errs on a background."""
+
+        trusted = frozenset({"place", "background", "shape"})
+
+        def __init__(self, scenes):
+            self.scenes = scenes
+
+        def read(self, pictures):
+            return [{**dict.fromkeys(VALUES, "?"), "place": "left", "background": self.scenes.pop(0)}]
+
+    scenes = [prompt.scene.background for prompts in (_of_things(), _of_styles()) for prompt in prompts]
+    trust = trusted(Judge(scenes), tmp_path / "calibration.json")
+    assert trust.subjects == {"background"}
+    measured = json.loads((tmp_path / "calibration.json").read_text(encoding="utf-8"))
+    assert 0 < measured["subjects"]["place"] < 0.5
+    assert measured["subjects"]["background"] == 1.0
+
+
+def test_smoothness():
+    angles = np.linspace(0, 1, 11)
+    even = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+    smooth = smoothness([even])
+    assert (smooth.largest_step, smooth.detour, smooth.ends) == pytest.approx((0.1, 1.0, 1.0), abs=1e-4)
+    jump = np.concatenate([np.repeat(even[:1], 6, 0), np.repeat(even[-1:], 5, 0)])
+    assert smoothness([jump]).largest_step == pytest.approx(1.0)
