@@ -133,6 +133,16 @@ def _layout(scene: Scene, rng: np.random.Generator) -> tuple[float, float, float
     return x, y, radius, cx + rng.uniform(-3, 3), cy
 
 
+def cells_of_things(scene: Scene) -> npt.NDArray[np.bool_]:
+    """The latent cells [SIZE / 8, SIZE / 8] on which the thing or its companion lies."""
+    x, y, radius, cx, cy = _layout(scene, np.random.default_rng(scene.seed))
+    cells = np.arange(4, SIZE, 8, dtype=np.float32)
+    out = np.hypot(cells[None, :] - x, cells[:, None] - y) < radius * 1.25
+    if scene.companion != "none":
+        out |= np.hypot(cells[None, :] - cx, cells[:, None] - cy) < 21
+    return out
+
+
 def _finish(picture: Picture, look: Look) -> Picture:
     """Tint, then finish, then frame."""
     if look.tint != "none":

@@ -123,13 +123,13 @@ class SmallModel(nn.Module):
         sizes = pooled.new_zeros(len(pooled), arch.UNET["adm_in_channels"] - WIDTHS["g"])
         return torch.cat([hidden_l, hidden_g], dim=-1), torch.cat([pooled, sizes], dim=-1)
 
-    def loss(self, latents: Tensor, noise: Tensor, steps: Tensor, context: Tensor, y: Tensor) -> Tensor:
-        """Mean squared error of the velocity; latents [n, 4, 16, 16], steps [n] in 0..999."""
+    def errors(self, latents: Tensor, noise: Tensor, steps: Tensor, context: Tensor, y: Tensor) -> Tensor:
+        """Squared errors of the velocity per latent cell [n, 16, 16]; latents [n, 4, 16, 16], steps [n] in 0..999."""
         alpha = self.alphas[steps][:, None, None, None]
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
         velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
         predicted = self.unet(noisy, steps.float(), context=context, y=y)
-        return (predicted - velocity).square().mean()
+        return (predicted - velocity).square().mean(1)
 
     def keep_norms(self) -> None:
         self.clip_l.keep_norms()

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 
 from .dataset import scene_at
+from .drawing import cells_of_things
 from .files import load_state, save_state
 from .grammar import describe
 from .host import start_log, use_comfyui
@@ -34,6 +35,9 @@ EMA = 0.998  # kept of the averaged weights per step
 EMA_EVERY = 5
 # Exponents below one: more samples where noise is strong, which is where captions decide; most at first.
 NOISY_FIRST, NOISY_LAST = 0.6, 0.85
+# The cells of things count so much more, up to the first of these steps of the schedule; from the second on, where
+# the noise still hides where things are, weights would teach that they are everywhere.
+THINGS_WEIGHT, SEEN_UNTIL, HIDDEN_FROM = 3.0, 400, 700
 PLAINER = 2.5  # at first every departure from a plain thing is that many times e rarer than it was drawn
 SHORT = 40  # positions of a caption at first; the attention over the rest of 77 is learned at the end
 EVERY = 250  # steps between saved states
@@ -44,14 +48,14 @@ log = logging.getLogger(__name__)
 class Plan:
     """How long and how fast. The rate stays up and falls to zero over the last part of the steps."""
 
-    steps: int = 5600
-    batch: int = 48
-    rate: float = 1.5e-3
+    steps: int = 7600
+    batch: int = 32
+    rate: float = 1.3e-3
     warm_up: int = 150
     decay_from: float = 0.6
     # Where five things have a colour, a colour word says little about any: plain things on any background first.
-    plain_until: float = 0.6
-    whole_from: float = 0.8  # from here on captions have all their 77 positions
+    plain_until: float = 0.65
+    whole_from: float = 0.85  # from here on captions have all their 77 positions
     workers: int = 2
 
     def rate_at(self, step: int) -> float:
@@ -100,8 +104,8 @@ class Trainer:
         rng = np.random.default_rng((3, number, self.rank))
         count = self.plan.batch // self.plan.workers
         plainness = self.plan.plainness_at(number)
-        weights = np.exp(-PLAINER * plainness * self.departures)
-        picked = rng.choice(len(self.latents), count, p=weights / weights.sum())
+        chances = np.exp(-PLAINER * plainness * self.departures)
+        picked = rng.choice(len(self.latents), count, p=chances / chances.sum())
         latents = torch.from_numpy(np.asarray(self.latents[picked], np.float32))
         texts = [describe(self.scenes[index], rng).text for index in picked]
         indices, lengths = self.tokens.batch(texts, self.plan.positions_at(number))
@@ -111,7 +115,15 @@ class Trainer:
         noise = torch.from_numpy(rng.standard_normal(latents.shape, np.float32))
         to = self.device
         context, y = self.model.conditioning({key: rows.to(to) for key, rows in indices.items()}, lengths)
-        return self.model.loss(latents.to(to), noise.to(to), steps.to(to), context, y)
+        errors = self.model.errors(latents.to(to), noise.to(to), steps.to(to), context, y)
+        weights = self._cell_weights(picked, steps).to(to)
+        return (errors * weights).sum() / weights.sum()
+
+    def _cell_weights(self, picked: npt.NDArray[Any], steps: torch.Tensor) -> torch.Tensor:
+        """What each latent cell counts [n, 16, 16]."""
+        things = torch.from_numpy(np.stack([cells_of_things(self.scenes[index]) for index in picked]))
+        seen = ((HIDDEN_FROM - steps) / (HIDDEN_FROM - SEEN_UNTIL)).clamp(0, 1)[:, None, None]
+        return 1 + (THINGS_WEIGHT - 1) * seen * things
 
     def step(self) -> float:
         for group in self.optimizer.param_groups:

@@ -1,0 +1,29 @@
+"""README's first command, with a few steps: from the repository's weights to the sheet of pictures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from comfy_host.environment import REPO, comfyui_tree, comfyui_version, given_interpreter
+
+
+def test_the_demo_learns_twice_and_leaves_a_sheet(tmp_path: Path) -> None:
+    tree, python = comfyui_tree(), given_interpreter() or Path(sys.executable)
+    command = [sys.executable, "-m", "comfy_host.demo", "--comfyui", str(tree), "--python", str(python), "--steps", "8"]
+    done = subprocess.run(
+        command, cwd=REPO, env=os.environ | {"DTI_HOST_DIR": str(tmp_path)}, timeout=300,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "train: 8 of 8" in done.stdout
+    sheet = np.asarray(Image.open(tmp_path / "demo.png"))
+    assert sheet.shape[0] > 4 * 256 and sheet.shape[1] > 5 * 256
+    words = tmp_path / comfyui_version(tree) / "demo" / "models" / "embeddings"
+    assert {"demo.safetensors", "demo_ti.safetensors"} <= {file.name for file in words.iterdir()}
+    assert not list(words.glob("*.log"))
