@@ -40,6 +40,9 @@ NOISY_FIRST, NOISY_LAST = 0.6, 0.85
 THINGS_WEIGHT, SEEN_UNTIL, HIDDEN_FROM = 3.0, 400, 700
 PLAINER = 2.5  # at first every departure from a plain thing is that many times e rarer than it was drawn
 SHORT = 40  # positions of a caption at first; the attention over the rest of 77 is learned at the end
+# What reads pooled captions learns slowly, or their large common part runs away with it.
+POOLED, POOLED_SHARE = ("text_projection.weight", "label_emb.0.0.weight"), 0.1
+CAPTIONS = 3000  # that say what a pooled caption is like
 EVERY = 250  # steps between saved states
 log = logging.getLogger(__name__)
 
@@ -48,14 +51,15 @@ log = logging.getLogger(__name__)
 class Plan:
     """How long and how fast. The rate stays up and falls to zero over the last part of the steps."""
 
-    steps: int = 7600
+    steps: int = 8200
     batch: int = 32
-    rate: float = 1.3e-3
+    rate: float = 5e-4
     warm_up: int = 150
-    decay_from: float = 0.6
+    decay_from: float = 0.75
     # Where five things have a colour, a colour word says little about any: plain things on any background first.
-    plain_until: float = 0.65
-    whole_from: float = 0.85  # from here on captions have all their 77 positions
+    plain_until: float = 0.9
+    pooled_from: int = 1000  # step from which the UNet hears the pooled caption
+    whole_from: float = 0.88  # from here on captions have all their 77 positions
     workers: int = 2
 
     def rate_at(self, step: int) -> float:
@@ -71,11 +75,13 @@ class Plan:
 
 
 def _groups(model: SmallModel) -> list[dict[str, Any]]:
-    """Parameters with and without weight decay."""
-    named = list(model.named_parameters())
-    decayed = [p for n, p in named if p.ndim > 1 and "embed" not in n and "rows" not in n]
-    others = [p for n, p in named if not (p.ndim > 1 and "embed" not in n and "rows" not in n)]
-    return [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
+    """Parameters by weight decay and by share of the rate."""
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        decayed = parameter.ndim > 1 and "embed" not in name and "rows" not in name
+        share = POOLED_SHARE if name.endswith(POOLED) else 1.0
+        groups.setdefault((0.01 if decayed else 0.0, share), []).append(parameter)
+    return [{"params": found, "weight_decay": decay, "share": share} for (decay, share), found in groups.items()]
 
 
 class Trainer:
@@ -125,9 +131,26 @@ class Trainer:
         seen = ((HIDDEN_FROM - steps) / (HIDDEN_FROM - SEEN_UNTIL)).clamp(0, 1)[:, None, None]
         return 1 + (THINGS_WEIGHT - 1) * seen * things
 
+    def open_pooled(self) -> None:
+        """The same in every worker."""
+        rng = np.random.default_rng(4)
+        texts = [describe(self.scenes[int(index)], rng).text for index in rng.integers(0, len(self.scenes), CAPTIONS)]
+        indices, lengths = self.tokens.batch(texts, SHORT)
+        torch.manual_seed(4)
+        anew = self.model.open_pooled({key: rows.to(self.device) for key, rows in indices.items()}, lengths)
+        names = {id(value): name for name, value in self.model.named_parameters()}
+        for parameter in anew:
+            self.optimizer.state.pop(parameter, None)
+            self.average[names[id(parameter)]] = parameter.detach().clone()
+
     def step(self) -> float:
+        if self.number < self.plan.pooled_from:
+            self.model.unet.label_emb.requires_grad_(False)
+        elif self.number == self.plan.pooled_from:
+            self.model.unet.label_emb.requires_grad_(True)
+            self.open_pooled()
         for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.rate_at(self.number)
+            group["lr"] = group["share"] * self.plan.rate_at(self.number)
         loss = self.batch_loss(self.number)
         self.optimizer.zero_grad()
         loss.backward()
