@@ -117,7 +117,8 @@ class Trainer:
         indices, lengths = self.tokens.batch(texts, self.plan.positions_at(number))
         # One time from each equal part of the schedule: the loss of a step is less of a lottery.
         parts = (rng.permutation(count) + rng.random(count)) / count
-        steps = torch.from_numpy(parts ** (NOISY_LAST - plainness * (NOISY_LAST - NOISY_FIRST)) * 1000).long().clamp(max=999)
+        exponent = NOISY_LAST - plainness * (NOISY_LAST - NOISY_FIRST)
+        steps = torch.from_numpy(parts**exponent * 1000).long().clamp(max=999)
         noise = torch.from_numpy(rng.standard_normal(latents.shape, np.float32))
         to = self.device
         context, y = self.model.conditioning({key: rows.to(to) for key, rows in indices.items()}, lengths)

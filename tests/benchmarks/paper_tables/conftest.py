@@ -6,4 +6,4 @@ from comfy_host.process import BENCHMARKS
 
 sys.path.append(str(BENCHMARKS))
 
-import paper_tables  # noqa: E402, F401  (makes dti_pack importable)
+import paper_tables  # noqa: F401  (makes dti_pack importable)

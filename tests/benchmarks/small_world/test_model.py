@@ -137,7 +137,9 @@ def test_the_assembled_checkpoint_is_an_sdxl_to_the_stock_loader(
     assert vae.latent_channels == 4
 
 
-def test_training_hears_captions_as_the_host_does(trained: tuple[Path, Trainer], tokens: Tokens, tmp_path: Path) -> None:
+def test_training_hears_captions_as_the_host_does(
+    trained: tuple[Path, Trainer], tokens: Tokens, tmp_path: Path
+) -> None:
     import comfy.sd
     import small_sdxl  # noqa: F401  (registers the architecture)
 
