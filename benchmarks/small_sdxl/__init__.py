@@ -26,6 +26,9 @@ UNET: dict[str, Any] = {
     "in_channels": LATENT_CHANNELS,
     "out_channels": LATENT_CHANNELS,
     "model_channels": 32,  # GroupNorm(32) allows no less
+    # Unlike SDXL. With so few channels to a group the norm takes out what is added to them: neither the time nor the
+    # pooled text would be heard. Scaling and shifting behind the norm is.
+    "use_scale_shift_norm": True,
     "channel_mult": [1, 3, 4],
     "num_res_blocks": [1, 1, 1],
     # One entry per residual block: one a level on the way down, two on the way up. Like SDXL none at the top.
@@ -82,7 +85,9 @@ class SmallSDXL(comfy.supported_models.SDXL):
     """SDXL's entry in the host's list of model families, matched by the small sizes."""
 
     unet_config = {key: UNET[key] for key in comfy.supported_models.SDXL.unet_config}  # noqa: RUF012
-    unet_extra_config = {key: UNET[key] for key in ("num_heads", "num_head_channels")}  # noqa: RUF012
+    unet_extra_config = {  # noqa: RUF012
+        key: UNET[key] for key in ("num_heads", "num_head_channels", "use_scale_shift_norm")
+    }
 
     def clip_target(self, state_dict: dict[str, Any] | None = None) -> ClipTarget:
         return ClipTarget(SmallTokenizer, SmallTextEncoders)

@@ -41,7 +41,7 @@ THINGS_WEIGHT, SEEN_UNTIL, HIDDEN_FROM = 3.0, 400, 700
 PLAINER = 2.5  # at first every departure from a plain thing is that many times e rarer than it was drawn
 SHORT = 40  # positions of a caption at first; the attention over the rest of 77 is learned at the end
 # What reads pooled captions learns slowly, or their large common part runs away with it.
-POOLED, POOLED_SHARE = ("text_projection.weight", "label_emb.0.0.weight"), 0.1
+POOLED, POOLED_SHARE = ("text_projection.weight", "label_emb.0.0.weight"), 0.3
 CAPTIONS = 3000  # that say what a pooled caption is like
 EVERY = 250  # steps between saved states
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Plan:
     decay_from: float = 0.6
     # Where five things have a colour, a colour word says little about any: plain things on any background first.
     plain_until: float = 0.65
-    pooled_from: int = 1000  # step from which the UNet hears the pooled caption
+    pooled_from: int = 500  # step from which the UNet hears the pooled caption
     whole_from: float = 0.88  # from here on captions have all their 77 positions
     workers: int = 2
 
