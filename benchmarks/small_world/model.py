@@ -105,10 +105,10 @@ class SmallModel(nn.Module):
         self.unet = UNetModel(**arch.UNET)
         _initialise(self.unet)
         # All pictures are of one size: the 1536 inputs for sizes are one large constant, and get no weight.
-        entry, _, heard = self.unet.label_emb[0]
+        entry = self.unet.label_emb[0][0]
         with torch.no_grad():
+            entry.weight[:, : WIDTHS["g"]].normal_(std=1 / math.sqrt(WIDTHS["g"]))
             entry.weight[:, WIDTHS["g"] :].zero_()
-            heard.weight.zero_()
         entry.weight.register_hook(_without_sizes)
         self.clip_l = TextEncoder("l", used["l"])
         self.clip_g = TextEncoder("g", used["g"])
@@ -121,25 +121,6 @@ class SmallModel(nn.Module):
         hidden_g, pooled = self.clip_g(tokens["g"], lengths)
         sizes = pooled.new_zeros(len(pooled), arch.UNET["adm_in_channels"] - WIDTHS["g"])
         return torch.cat([hidden_l, hidden_g], dim=-1), torch.cat([pooled, sizes], dim=-1)
-
-    @torch.no_grad()
-    def open_pooled(self, tokens: dict[str, Tensor], lengths: list[int]) -> list[nn.Parameter]:
-        """Makes the UNet hear the pooled caption, from nothing on; returns the parameters that were set anew.
-
-        A pooled caption is at first one large constant, the end token, with small differences. Weights that read
-        it move along that constant until no gradient returns. So it is not heard while the encoders begin to learn;
-        then these captions (many, of all kinds) say what their mean is, and the projection takes it out.
-        """
-        projection, (first, _, last) = self.clip_g.transformer.text_projection, self.unet.label_emb[0]
-        projection.weight.copy_(torch.eye(WIDTHS["g"]))
-        states = self.conditioning(tokens, lengths)[1][:, : WIDTHS["g"]]
-        mean = torch.nn.functional.normalize(states.mean(0), dim=0)
-        projection.weight.sub_(torch.outer(mean, mean))
-        deviation = float((states @ projection.weight.T).std())
-        first.weight[:, : WIDTHS["g"]].normal_(std=1 / math.sqrt(WIDTHS["g"]) / deviation)
-        first.bias.zero_()
-        last.weight.zero_()
-        return [projection.weight, first.weight, first.bias, last.weight]
 
     def errors(self, latents: Tensor, noise: Tensor, steps: Tensor, context: Tensor, y: Tensor) -> Tensor:
         """Squared errors of the velocity per latent cell [n, 16, 16]; latents [n, 4, 16, 16], steps [n] in 0..999."""

@@ -1,6 +1,6 @@
 """Trains the small text-to-image model on the encoded drawings: seeded, resumable.
 
-python -m small_world.train FOLDER --comfyui COMFYUI   (FOLDER holds latents.npy; resumes by itself)
+python -m small_world.train FOLDER --comfyui COMFYUI   (FOLDER holds latents.npy and text_state.pt; resumes)
 With a GPU: --device cuda --workers 1, and more steps for better pictures.
 """
 
@@ -40,9 +40,7 @@ NOISY_FIRST, NOISY_LAST = 0.6, 0.85
 THINGS_WEIGHT, SEEN_UNTIL, HIDDEN_FROM = 3.0, 400, 700
 PLAINER = 2.5  # at first every departure from a plain thing is that many times e rarer than it was drawn
 SHORT = 40  # positions of a caption at first; the attention over the rest of 77 is learned at the end
-# What reads pooled captions learns slowly, or their large common part runs away with it.
-POOLED, POOLED_SHARE = ("text_projection.weight", "label_emb.0.0.weight"), 0.3
-CAPTIONS = 3000  # that say what a pooled caption is like
+TEXT_SHARE = 0.15  # of the rate, for the text encoders: they can read already
 EVERY = 250  # steps between saved states
 log = logging.getLogger(__name__)
 
@@ -51,14 +49,13 @@ log = logging.getLogger(__name__)
 class Plan:
     """How long and how fast. The rate stays up and falls to zero over the last part of the steps."""
 
-    steps: int = 8000
+    steps: int = 7000
     batch: int = 32
     rate: float = 6e-4
     warm_up: int = 300
     decay_from: float = 0.6
     # Where five things have a colour, a colour word says little about any: plain things on any background first.
-    plain_until: float = 0.65
-    pooled_from: int = 500  # step from which the UNet hears the pooled caption
+    plain_until: float = 0.45
     whole_from: float = 0.88  # from here on captions have all their 77 positions
     workers: int = 2
 
@@ -79,7 +76,7 @@ def _groups(model: SmallModel) -> list[dict[str, Any]]:
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         decayed = parameter.ndim > 1 and "embed" not in name and "rows" not in name
-        share = POOLED_SHARE if name.endswith(POOLED) else 1.0
+        share = TEXT_SHARE if name.startswith("clip_") else 1.0
         groups.setdefault((0.01 if decayed else 0.0, share), []).append(parameter)
     return [{"params": found, "weight_decay": decay, "share": share} for (decay, share), found in groups.items()]
 
@@ -132,24 +129,7 @@ class Trainer:
         seen = ((HIDDEN_FROM - steps) / (HIDDEN_FROM - SEEN_UNTIL)).clamp(0, 1)[:, None, None]
         return 1 + (THINGS_WEIGHT - 1) * seen * things
 
-    def open_pooled(self) -> None:
-        """The same in every worker."""
-        rng = np.random.default_rng(4)
-        texts = [describe(self.scenes[int(index)], rng).text for index in rng.integers(0, len(self.scenes), CAPTIONS)]
-        indices, lengths = self.tokens.batch(texts, SHORT)
-        torch.manual_seed(4)
-        anew = self.model.open_pooled({key: rows.to(self.device) for key, rows in indices.items()}, lengths)
-        names = {id(value): name for name, value in self.model.named_parameters()}
-        for parameter in anew:
-            self.optimizer.state.pop(parameter, None)
-            self.average[names[id(parameter)]] = parameter.detach().clone()
-
     def step(self) -> float:
-        if self.number < self.plan.pooled_from:
-            self.model.unet.label_emb.requires_grad_(False)
-        elif self.number == self.plan.pooled_from:
-            self.model.unet.label_emb.requires_grad_(True)
-            self.open_pooled()
         for group in self.optimizer.param_groups:
             group["lr"] = group["share"] * self.plan.rate_at(self.number)
         loss = self.batch_loss(self.number)
@@ -172,6 +152,13 @@ class Trainer:
             "model": self.model.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict(),
             "step": self.number, "seconds": self.seconds,
         }  # fmt: skip
+
+    def hear(self, encoders: dict[str, torch.Tensor]) -> None:
+        """Starts with text encoders that have been taught what captions say (train_text)."""
+        for key in ("l", "g"):
+            own = {name.removeprefix(f"{key}."): x for name, x in encoders.items() if name.startswith(f"{key}.")}
+            getattr(self.model, f"clip_{key}").load_state_dict(own)
+        self.average = {name: value.detach().clone() for name, value in self.model.named_parameters()}
 
     def resume(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
@@ -211,6 +198,8 @@ def train(rank: int, workers: int, folder: Path, plan: Plan, device: str, comfyu
     if state_file.is_file():
         trainer.resume(load_state(state_file))
         log.info("Going on at step %d.", trainer.number)
+    else:
+        trainer.hear(load_state(folder / "text_state.pt")["encoders"])
     losses: list[float] = []
     begun, before = time.monotonic(), trainer.seconds
     while trainer.number < plan.steps:

@@ -96,23 +96,6 @@ def test_rows_move_but_keep_their_norms(trained: tuple[Path, Trainer], tokens: T
     torch.testing.assert_close(encoder.rows.norm(dim=1), fresh.rows.norm(dim=1))
 
 
-def test_opening_pooled_captions_takes_out_what_they_share_and_changes_no_picture(tokens: Tokens) -> None:
-    trainer = _trainer(tokens)
-    rng = np.random.default_rng(7)
-    told = tokens.batch([describe(scene_at(index), rng).text for index in range(200)], 40)
-    latents, steps = torch.randn(4, 4, 16, 16), torch.full((4,), 500)
-    with torch.no_grad():
-        context, y = trainer.model.conditioning({key: rows[:4] for key, rows in told[0].items()}, told[1][:4])
-        before = trainer.model.unet(latents, steps.float(), context=context, y=y)
-        trainer.open_pooled()
-        _, pooled = trainer.model.conditioning(*told)
-        after = trainer.model.unet(latents, steps.float(), context=context, y=pooled[:4])
-    torch.testing.assert_close(after, before)
-    mean, spread = pooled.mean(0).norm(), pooled.std(0).norm()
-    assert mean < 0.3 * spread
-    assert not pooled[:, 96:].any()
-
-
 def test_the_thin_codec_is_the_same_in_the_hosts_layout() -> None:
     from comfy.taesd.taesd import TAESD
 
