@@ -23,7 +23,6 @@ from comfy_host.environment import SetupError, comfyui_version, host_dir
 from comfy_host.graphs import Graph, paint, text_to_image, train
 from comfy_host.process import (
     SMALL_SDXL,
-    SMALL_WORLD,
     Host,
     learning_by_inversion,
     make_base,
@@ -109,8 +108,6 @@ def in_the_small_world(options: argparse.Namespace) -> None:
         f"No --checkpoint given: this learns '{SUBJECT.name}', a {SUBJECT.word}, on the small world, an SDXL in "
         "miniature that knows simple drawings. Textual Inversion learns it at the same time, to compare."
     )
-    if not SMALL_WORLD.is_file():
-        print("The weights of the small world are not here yet: this one has random weights, and paints noise.")
     pictures = list(pictures_of(SUBJECT))
     started = time.monotonic()
     with running_host(options.comfyui, options.python, base) as host, Client(host) as client:

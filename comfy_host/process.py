@@ -145,14 +145,7 @@ def random_checkpoint(tree: Path, python: Path, file: Path, *options: str) -> No
 
 
 def small_world(tree: Path, python: Path, folder: Path) -> Path:
-    """The trained small SDXL in that folder; written there unless it is there.
-
-    As long as its weights are not in the repository, it is one with random weights.
-    """
-    if not SMALL_WORLD.is_file():
-        file = folder / "small_sdxl_random.safetensors"
-        random_checkpoint(tree, python, file)
-        return file
+    """The trained small SDXL in that folder; written there unless it is there."""
     digest = hashlib.sha256(SMALL_WORLD.read_bytes()).hexdigest()[:8]
     file = folder / f"small_world_{digest}.safetensors"
     if not file.is_file():

@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 class Plan:
     """How long and how fast. The rate stays up and falls to zero over the last part of the steps."""
 
-    steps: int = 7000
+    steps: int = 8400
     batch: int = 32
     rate: float = 6e-4
     warm_up: int = 300

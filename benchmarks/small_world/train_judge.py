@@ -171,7 +171,6 @@ def main() -> None:
     options = parser.parse_args()
     use_comfyui(options.comfyui)
     start_log()
-    torch.set_num_threads(1)
     network = train(options.folder, options.steps)
     everywhere, plainly = accuracies(network)
     for name in VALUES:

@@ -9,15 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.small_world.judge import FILE, Judge
+from benchmarks.small_world.judge import Judge
 from benchmarks.small_world.subjects import SUBJECTS, pictures_of
 from comfy_host.client import Client
 from comfy_host.graphs import paint, text_to_image, train
-from comfy_host.process import SMALL_WORLD
 
-pytestmark = pytest.mark.skipif(
-    not (SMALL_WORLD.is_file() and FILE.is_file()), reason="the weights of the small world are not in this checkout yet"
-)
 SUBJECT = next(subject for subject in SUBJECTS if subject.name == "royal_heart")
 SAMPLING = {"seed": 5, "steps": 15, "cfg": 4.0, "count": 6}
 STEPS = 150

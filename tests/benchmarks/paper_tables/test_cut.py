@@ -8,17 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from small_world.checkpoint import COMPACT
-from small_world.judge import FILE as JUDGE
-
 from comfy_host.environment import comfyui_tree
 from comfy_host.process import BENCHMARKS
 
 
-@pytest.mark.skipif(
-    not (COMPACT.is_file() and JUDGE.is_file()), reason="the weights of the small world are not in this checkout yet"
-)
 def test_a_cut_runs_whole(tmp_path):
     """Two subjects and a few steps through every method, table and picture: that it runs, not who wins."""
     command = [sys.executable, "-W", "ignore", "-m", "paper_tables.run", str(tmp_path), "--cut", "--workers", "2"]
