@@ -65,10 +65,10 @@ SMALL = Scale(
     cfg=4.0,
     prompts=(
         "a photo of a {} on the beach",
-        "a photo of a small {} on the left at night",
-        "a photo of a {} next to a red tree in the snow",
-        "a neon photo of a {} in the city",
-        "a sketch of a {}, with a frame",
+        "a photo of a {} at night",
+        "a photo of a small {} on the left in the snow",
+        "a photo of a {} next to a red tree in the forest",
+        "a photo of a small {} on the right in the city",
     ),
 )
 # A subject of the half that chooses settings; the tables of the README report on the other half.

@@ -31,7 +31,7 @@ class Examination:
 
     prompts_per_level: int = 0
     seeds: int = 4
-    steps: int = 15
+    steps: int = 8
     guidance: float = 4.0
 
 
@@ -90,8 +90,9 @@ class Table:
         return Run(concept, seed if row.settings.trains else 0, row.settings, row.use, self.examination)
 
     def runs(self) -> Iterator[Run]:
-        for concept in self.concepts:
-            for seed in self.seeds:
+        # A stopped table has its first seeds whole.
+        for seed in self.seeds:
+            for concept in self.concepts:
                 for row in self.rows:
                     yield self.run(row, concept, seed)
 
@@ -105,7 +106,7 @@ class Scale:
     reporting: tuple[str, ...] = REPORTING
     styles: tuple[str, ...] = tuple(style.name for style in STYLES)
     seeds: tuple[int, ...] = (1, 2, 3)
-    steps: int = 400
+    steps: int = 200
     checkpoint_every: int = 50
     pairs: tuple[tuple[str, str], ...] = PAIRS
     examination: Examination = Examination()

@@ -18,14 +18,14 @@ from .results import Results
 from .settings import REFERENCES
 from .slerp_rows import row as slerp_row
 from .slerp_rows import save_rows
-from .sweeps import strength_table, sweep_tables
+from .sweeps import deciding_tables, showing_tables, strength_table
 from .tables import markdown, table_of_attributes, table_of_differences, table_of_scores
 from .workers import Workers
 
 
 def write_report(folder: Path, scale: Scale, results: Results, workers: Workers) -> Path:
     """report.md with its pictures beside it; rows without a run show dashes."""
-    main, sweeps = main_tables(scale, results.axes), sweep_tables(scale)
+    main, sweeps = main_tables(scale, results.axes), [*deciding_tables(scale), *showing_tables(scale)]
     parts = ["# The paper's tables on the small world", _preface(folder, scale, workers)]
     for table in main:
         parts += [f"## {table.name}", table_of_scores(table, results)]

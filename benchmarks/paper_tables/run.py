@@ -24,7 +24,7 @@ from .plan import CUT, WHOLE, Scale, Table
 from .report import write_report
 from .results import Results
 from .store import Store, digest_of_file
-from .sweeps import sweep_tables
+from .sweeps import deciding_tables, showing_tables
 from .workers import Places, Workers, start_quiet_log
 
 log = logging.getLogger(__name__)
@@ -37,14 +37,15 @@ def jobs(tables: list[Table], scale: Scale) -> list[Job]:
 
 
 def run(places: Places, scale: Scale, workers: Workers) -> bool:
-    """First what chooses, then what reports with what was chosen; True when all is done."""
+    """First what decides, then what shows and reports with what was chosen; True when all is done."""
     results = Results(Store(places.results))
-    for table in sweep_tables(scale):
+    for table in deciding_tables(scale):
         log.info("%s", table.name)
         if not workers.finish(jobs([table], scale)):
             return False
-    # All at once: a training serves several tables, and the vectors of a table do not wait for those of the next.
-    return workers.finish(jobs(main_tables(scale, results.axes), scale))
+    # All at once, since a training serves several tables; every table has its first seed before any has more.
+    left = jobs([*main_tables(scale, results.axes), *showing_tables(scale)], scale)
+    return workers.finish(sorted(left, key=lambda job: job.run.seed > 1))
 
 
 def places_of(options: argparse.Namespace) -> Places:
@@ -77,7 +78,7 @@ def estimate(places: Places, scale: Scale, workers: Workers) -> str:
     """What is left, in hours; the chosen settings are not known before, but their number is."""
     results = Results(Store(places.results))
     speed = measure(workers.world, scale.examination)
-    tables = [*sweep_tables(scale), *main_tables(scale, results.axes)]
+    tables = [*deciding_tables(scale), *main_tables(scale, results.axes), *showing_tables(scale)]
     return described(amount(jobs(tables, scale), results.store), speed)
 
 

@@ -102,16 +102,18 @@ def ablation_table(scale: Scale) -> Table:
     return _table("Table 3", rows, scale)
 
 
-def sweep_tables(scale: Scale) -> list[Table]:
-    """What comes first, in the order of value."""
+def deciding_tables(scale: Scale) -> list[Table]:
+    """What settings are chosen from; they come first."""
     rates = [rate_table(method, scale) for method in ("dti", "ti", "adamw_sphere", "cross_init")]
     improved = improvement_table(scale, scale.of("dti"))
+    return [first_table(scale), *rates, improved, kappa_table(scale)] if scale.sweeps else [*rates, improved]
+
+
+def showing_tables(scale: Scale) -> list[Table]:
+    """What says how the method behaves, and decides nothing."""
     if not scale.sweeps:
-        return [*rates, improved]
-    return [
-        first_table(scale), *rates[:2], improved, *rates[2:], kappa_table(scale), strength_table(scale),
-        magnitude_table(scale), step_table(scale), ablation_table(scale),
-    ]  # fmt: skip
+        return []
+    return [strength_table(scale), magnitude_table(scale), step_table(scale), ablation_table(scale)]
 
 
 def _table(name: str, rows: list[Row], scale: Scale) -> Table:

@@ -31,7 +31,7 @@ from .train import Scenes
 
 THINGS = 3000
 VIEWS_EACH = 3
-STEPS = 6000
+STEPS = 3000
 BATCH = 40  # pictures of any scene, for the attributes
 PAIRS = 4  # and pairs of things, each thing with all its views
 RATE = 2e-3
@@ -171,6 +171,7 @@ def main() -> None:
     options = parser.parse_args()
     use_comfyui(options.comfyui)
     start_log()
+    torch.set_num_threads(1)  # two are no faster
     network = train(options.folder, options.steps)
     everywhere, plainly = accuracies(network)
     for name in VALUES:

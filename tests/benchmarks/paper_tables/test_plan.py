@@ -9,12 +9,12 @@ from paper_tables.chosen import chosen_settings, improved_settings, main_tables,
 from paper_tables.job import jobs_of
 from paper_tables.plan import CHOOSE, CHOOSING, CUT, REPORT, REPORTING, WHOLE, Row, Run, Table
 from paper_tables.settings import Settings, Use
-from paper_tables.sweeps import sweep_tables
+from paper_tables.sweeps import deciding_tables, showing_tables
 
 
 @pytest.mark.parametrize("scale", [WHOLE, CUT], ids=["whole", "cut"])
 def test_nothing_is_chosen_on_a_subject_that_reports(scale):
-    for table in sweep_tables(scale):
+    for table in (*deciding_tables(scale), *showing_tables(scale)):
         assert table.purpose == CHOOSE
         assert not {run.concept for run in table.runs()} & set(REPORTING)
     for table in main_tables(scale, lambda run: None):
