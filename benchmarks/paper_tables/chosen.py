@@ -74,12 +74,13 @@ def improved_settings(scale: Scale, axes: Axes) -> Settings:
 def main_tables(scale: Scale, axes: Axes) -> list[Table]:
     """What the reporting half is for, and the same on the choosing half."""
     best, improved = chosen_settings(scale, axes), improved_settings(scale, axes)
-    ti = scale.of("ti", learning_rate=2e-2)
+    reference = partial(scale.of, steps=scale.reference_steps)
+    ti = reference("ti", learning_rate=2e-2)
     paper = (
         Row("TI", ti),
         Row("TI-rescaled", ti, Use(length=1.0)),
-        Row("CrossInit", scale.of("cross_init", learning_rate=2e-2)),
-        Row("DTI", scale.of("dti")),
+        Row("CrossInit", reference("cross_init", learning_rate=2e-2)),
+        Row("DTI", reference("dti")),
     )
     at_best = (
         Row("TI", best["ti"]),

@@ -107,10 +107,11 @@ class Scale:
     styles: tuple[str, ...] = tuple(style.name for style in STYLES)
     seeds: tuple[int, ...] = (1, 2, 3)
     steps: int = 200
+    reference_steps: int = 400
     checkpoint_every: int = 50
     pairs: tuple[tuple[str, str], ...] = PAIRS
     examination: Examination = Examination()
-    sweep_examination: Examination = Examination(seeds=2)
+    sweep_examination: Examination = Examination(seeds=1)
     sweeps: bool = True
 
     def of(self, method: str, **changes: object) -> Settings:
@@ -126,6 +127,7 @@ CUT = Scale(
     styles=("winter_pencil",),
     seeds=(1,),
     steps=6,
+    reference_steps=6,
     checkpoint_every=3,
     pairs=(("candy_star", "zebra_cat"),),
     examination=Examination(prompts_per_level=2, seeds=1, steps=4),

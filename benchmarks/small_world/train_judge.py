@@ -31,10 +31,11 @@ from .train import Scenes
 
 THINGS = 3000
 VIEWS_EACH = 3
-STEPS = 3000
+STEPS = 4500
 BATCH = 40  # pictures of any scene, for the attributes
 PAIRS = 4  # and pairs of things, each thing with all its views
 RATE = 2e-3
+RARE_WEIGHT = 2.0  # drawn so much more often for each rare look
 SHARPNESS = 12.0  # inverse temperature of the contrast
 HELD_OUT = 1500
 log = logging.getLogger(__name__)
@@ -52,6 +53,12 @@ def views(index: int) -> list[Scene]:
                 thing = near
                 break
     return [surround(rng, thing) for _ in range(VIEWS_EACH)]
+
+
+def rare_looks(scene: Scene) -> int:
+    """How many of the things that few drawings have, and prompts ask for all the time."""
+    look = scene.look
+    return sum((scene.companion != "none", look.medium != "flat", look.finish != "none", look.tint != "none"))
 
 
 def labels(scenes: list[Scene]) -> dict[str, Tensor]:
@@ -119,6 +126,8 @@ def train(folder: Path, steps: int) -> Network:
     network = Network().to(memory_format=torch.channels_last)
     drawings = load(folder / "pictures.npy")
     scenes = Scenes(len(drawings))
+    chances = np.asarray([1 + RARE_WEIGHT * rare_looks(scenes[index]) for index in range(len(scenes))])
+    chances /= chances.sum()
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-3)
     step = 0
     if state_file.is_file():
@@ -137,7 +146,7 @@ def train(folder: Path, steps: int) -> Network:
             if index not in drawn:
                 shown = views(index)
                 drawn[index] = shown, np.stack([draw(scene) for scene in shown])
-        others = np.sort(rng.integers(0, len(drawings), BATCH))
+        others = np.sort(rng.choice(len(drawings), BATCH, p=chances))
         pixels = to_tensor(np.concatenate([*(drawn[index][1] for index in picked), drawings[others]]))
         wanted = labels([*(scene for index in picked for scene in drawn[index][0]), *(scenes[i] for i in others)])
         names = torch.tensor(picked).repeat_interleave(VIEWS_EACH)
