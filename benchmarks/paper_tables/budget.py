@@ -70,7 +70,7 @@ def amount(jobs: Iterable[Job], store: Store) -> Amount:
 
 def _pictures(job: Job, store: Store) -> int:
     examinations = [run.examination for run in unscored(job, store)]
-    return sum(len(examined_prompts(SUBJECTS[0], each)) * each.seeds for each in examinations)
+    return sum(len(examined_prompts(SUBJECTS[0], each)) for each in examinations)
 
 
 def described(total: Amount, speed: Speed, workers: Sequence[int] = (1, 2)) -> str:

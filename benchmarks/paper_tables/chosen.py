@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from .plan import CHOOSE, CONCEPTS, REPORT, Examination, Row, Run, Scale, Table
+from .plan import CHOOSE, CONCEPTS, REPORT, Row, Run, Scale, Table
 from .settings import AS_TRAINED, Settings, Use
 from .sweeps import improvement_table, improvements, kappa_table, rate_table
 
@@ -28,7 +28,8 @@ def merits(table: Table, axes: Axes) -> dict[str, float]:
         raise ValueError(f"table {table.name!r} reports; settings are chosen from tables of the choosing half.")
     out = {}
     for row in table.rows:
-        found = [axes(table.run(row, concept, seed)) for concept in table.concepts for seed in table.seeds]
+        runs = (table.runs_of(row, concept, seed) for concept in table.concepts for seed in table.seeds)
+        found = [axes(run) for together in runs for run in together]
         if all(pair is not None for pair in found):
             images, texts = zip(*(pair for pair in found if pair is not None), strict=True)
             out[row.label] = merit(sum(images) / len(images), sum(texts) / len(texts))
@@ -91,14 +92,14 @@ def main_tables(scale: Scale, axes: Axes) -> list[Table]:
         Row("DTI improved", improved),
     )
     references = tuple(Row(name.replace("_", " "), Settings(name)) for name in ("class_word", "described", "drawn"))
-    table = partial(_reports, scale.examination)
+    table = partial(_reports, scale)
     tables = [
-        table("references", references, (*scale.reporting, *scale.main_choosing)),
+        table("references", references, scale.reporting),
         table("Table 2, every method at its best", at_best, scale.reporting, scale.seeds),
         table("Table 2, at the reference's settings", paper, scale.reporting, scale.seeds),
     ]
     if scale.main_choosing and scale.sweeps:
-        tables.append(table("Table 2 on the choosing half", at_best, scale.main_choosing, scale.seeds))
+        tables.append(table("Table 2 on the choosing half", (*references, *at_best), scale.main_choosing))
     if scale.styles:
         worded = (*references, *(row for row in at_best if row.settings.method != "adamw_sphere"))
         tables.append(table("styles", worded, scale.styles))
@@ -106,6 +107,6 @@ def main_tables(scale: Scale, axes: Axes) -> list[Table]:
 
 
 def _reports(
-    examination: Examination, name: str, rows: tuple[Row, ...], concepts: tuple[str, ...], seeds: tuple[int, ...] = (1,)
+    scale: Scale, name: str, rows: tuple[Row, ...], concepts: tuple[str, ...], seeds: tuple[int, ...] = (1,)
 ) -> Table:
-    return Table(name, REPORT, rows, concepts, seeds, examination)
+    return Table(name, REPORT, rows, concepts, seeds, scale.sampling_seeds, scale.examination)

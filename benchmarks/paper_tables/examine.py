@@ -37,9 +37,9 @@ def paint(
     vectors: Mapping[str, Tensor],
     examination: Examination,
 ) -> tuple[list[Prompt], Pictures]:
-    """The prompts, and a picture of each with each sampling seed, seeds innermost."""
+    """The prompts, and a picture of each."""
     prompts = examined_prompts(concept, examination)
-    texts, seeds = [prompt.text for prompt in prompts], range(examination.seeds)
+    texts, seeds = [prompt.text for prompt in prompts], [examination.sampling_seed]
     how = Sampling(steps=examination.steps, guidance=examination.guidance)
     if settings.method == "drawn":
         return prompts, np.stack([draw(replace(prompt.scene, seed=seed)) for prompt in prompts for seed in seeds])
@@ -61,13 +61,11 @@ def score(
     references in the judge's embedding of things, of a style the share of its looks that hold. level: of each
     picture's prompt. held: by attribute, how often it held and how often it was asked for, trusted or not.
     """
-    seeds = len(pictures) // len(prompts)
-    asked = [prompt for prompt in prompts for _ in range(seeds)]
     trusted = trust.subjects if isinstance(concept, Subject) else trust.styles
     text: list[float | None] = []
     held: dict[str, list[int]] = {}
     seen = judge.read(pictures)
-    for prompt, row in zip(asked, seen, strict=True):
+    for prompt, row in zip(prompts, seen, strict=True):
         hits = {name: row[name] == value for name, value in prompt.wanted.items()}
         for name, hit in hits.items():
             count = held.setdefault(name, [0, 0])
@@ -81,7 +79,7 @@ def score(
         looks = [name for name in LOOK if name in trusted] or list(LOOK)
         wanted = truth(prompts[0].scene)
         image = [sum(row[name] == wanted[name] for name in looks) / len(looks) for row in seen]
-    return {"text": text, "image": image, "level": [prompt.level for prompt in asked], "held": held}
+    return {"text": text, "image": image, "level": [prompt.level for prompt in prompts], "held": held}
 
 
 def used_vectors(

@@ -7,7 +7,7 @@ it does not come into being.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from small_world.subjects import STYLES, SUBJECTS, Style, Subject
 
@@ -27,10 +27,10 @@ PAIRS = (
 
 @dataclass(frozen=True)
 class Examination:
-    """How vectors are tried: the first `prompts_per_level` prompts of each level (0: all), sampling seeds and steps."""
+    """How vectors are tried: the first `prompts_per_level` prompts of each level (0: all), one picture of each."""
 
     prompts_per_level: int = 0
-    seeds: int = 4
+    sampling_seed: int = 0
     steps: int = 8
     guidance: float = 4.0
 
@@ -68,13 +68,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows tried on concepts and training seeds. purpose: CHOOSE or REPORT; what is chosen comes from the first."""
+    """Rows tried on concepts, training seeds and sampling seeds. purpose: CHOOSE or REPORT; the first alone chooses."""
 
     name: str
     purpose: str
     rows: tuple[Row, ...]
     concepts: tuple[str, ...]
     seeds: tuple[int, ...] = (1,)
+    sampling_seeds: int = 1
     examination: Examination = Examination()
 
     def __post_init__(self) -> None:
@@ -85,16 +86,22 @@ class Table:
             if reporting:
                 raise ValueError(f"table {self.name!r} chooses settings and must not see {', '.join(reporting)}.")
 
-    def run(self, row: Row, concept: str, seed: int) -> Run:
+    def runs_of(self, row: Row, concept: str, seed: int) -> list[Run]:
+        """One for every sampling seed, all of one training."""
         # What is not trained does not depend on a training seed.
-        return Run(concept, seed if row.settings.trains else 0, row.settings, row.use, self.examination)
+        first = Run(concept, seed if row.settings.trains else 0, row.settings, row.use, self.examination)
+        tried = (replace(self.examination, sampling_seed=number) for number in range(self.sampling_seeds))
+        return [replace(first, examination=examination) for examination in tried]
+
+    def training_id(self, row: Row, concept: str, seed: int) -> str:
+        return self.runs_of(row, concept, seed)[0].training_id
 
     def runs(self) -> Iterator[Run]:
         # A stopped table has its first seeds whole.
         for seed in self.seeds:
             for concept in self.concepts:
                 for row in self.rows:
-                    yield self.run(row, concept, seed)
+                    yield from self.runs_of(row, concept, seed)
 
 
 @dataclass(frozen=True)
@@ -110,8 +117,9 @@ class Scale:
     reference_steps: int = 400
     checkpoint_every: int = 50
     pairs: tuple[tuple[str, str], ...] = PAIRS
+    sampling_seeds: int = 2
     examination: Examination = Examination()
-    sweep_examination: Examination = Examination(seeds=1)
+    sweep_examination: Examination = Examination()
     sweeps: bool = True
 
     def of(self, method: str, **changes: object) -> Settings:
@@ -130,7 +138,8 @@ CUT = Scale(
     reference_steps=6,
     checkpoint_every=3,
     pairs=(("candy_star", "zebra_cat"),),
-    examination=Examination(prompts_per_level=2, seeds=1, steps=4),
-    sweep_examination=Examination(prompts_per_level=1, seeds=1, steps=4),
+    sampling_seeds=1,
+    examination=Examination(prompts_per_level=2, steps=4),
+    sweep_examination=Examination(prompts_per_level=1, steps=4),
     sweeps=False,
 )

@@ -22,6 +22,8 @@ from .sweeps import deciding_tables, showing_tables, strength_table
 from .tables import markdown, table_of_attributes, table_of_differences, table_of_scores
 from .workers import Workers
 
+SLERP_SEEDS = 4
+
 
 def write_report(folder: Path, scale: Scale, results: Results, workers: Workers) -> Path:
     """report.md with its pictures beside it; rows without a run show dashes."""
@@ -65,7 +67,8 @@ def _preface(folder: Path, scale: Scale, workers: Workers) -> str:
 
 
 def _people(table: Table) -> str:
-    return f"{len(table.concepts)} subject(s) and {len(table.seeds)} training seed(s)"
+    seeds = f"{len(table.seeds)} training and {table.sampling_seeds} sampling seed(s)"
+    return f"{len(table.concepts)} concept(s) and {seeds}"
 
 
 def _shown(settings: object) -> str:
@@ -94,7 +97,7 @@ def _norms(folder: Path, table: Table, results: Results) -> list[str]:
     """Length of the vectors over training, mean over concepts, of the first encoder and the second."""
     curves: dict[str, list[figures.Line]] = {}
     for row in _trained_rows(table):
-        found = [results.store.training(table.run(row, name, table.seeds[0]).training_id) for name in table.concepts]
+        found = [results.store.training(table.training_id(row, name, table.seeds[0])) for name in table.concepts]
         histories = [notes["history"] for _, notes in filter(None, found)]
         if histories:
             steps = [note["step"] for note in histories[0]]
@@ -114,7 +117,7 @@ def _effects(table: Table, results: Results, workers: Workers) -> list[str]:
             if row is None:
                 measured.append(effects(workers.world, word_vectors(workers.world, CONCEPTS[name].word)))
                 continue
-            found = results.store.training(table.run(row, name, table.seeds[0]).training_id)
+            found = results.store.training(table.training_id(row, name, table.seeds[0]))
             if found is not None:
                 measured.append(effects(workers.world, found[0][0]))
         for key in sorted(measured[0], reverse=True) if measured else ():
@@ -131,11 +134,11 @@ def _slerp(folder: Path, scale: Scale, table: Table, results: Results, workers: 
     pictures, lines = [], []
     for pair in scale.pairs:
         for label, way in (("DTI", "slerp"), ("TI", "lerp")):
-            found = [results.store.training(table.run(by_label[label], name, table.seeds[0]).training_id)
+            found = [results.store.training(table.training_id(by_label[label], name, table.seeds[0]))
                      for name in pair]  # fmt: skip
             if all(found):
                 a, b = (item[0][0] for item in found if item is not None)
-                shown, smooth = slerp_row(workers.world, a, b, way, how, scale.examination.seeds)
+                shown, smooth = slerp_row(workers.world, a, b, way, how, SLERP_SEEDS)
                 pictures.append(shown)
                 lines.append([" to ".join(pair), f"{label} {way}", *(f"{x:.3f}" for x in dataclasses.astuple(smooth))])
     if not pictures:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ class Results:
     def values(self, table: Table, row: Row, axis: str, level: int | None = None) -> Values:
         """Means per concept and training seed, [concepts, seeds]; nan where a run is missing."""
         return np.asarray(
-            [[self._mean(table.run(row, concept, seed), axis, level) for seed in table.seeds]
+            [[self._mean(table.runs_of(row, concept, seed), axis, level) for seed in table.seeds]
              for concept in table.concepts]
         )  # fmt: skip
 
@@ -50,19 +50,20 @@ class Results:
         out: dict[str, tuple[int, int]] = {}
         for concept in table.concepts:
             for seed in table.seeds:
-                score = self.score(table.run(row, concept, seed)) or {"held": {}}
-                for name, (right, asked) in score["held"].items():
-                    before = out.get(name, (0, 0))
-                    out[name] = before[0] + right, before[1] + asked
+                for run in table.runs_of(row, concept, seed):
+                    score = self.score(run) or {"held": {}}
+                    for name, (right, asked) in score["held"].items():
+                        before = out.get(name, (0, 0))
+                        out[name] = before[0] + right, before[1] + asked
         return out
 
-    def _mean(self, run: Run, axis: str, level: int | None) -> float:
-        score = self.score(run)
-        if score is None:
-            return float("nan")
-        kept = [
-            value
-            for value, own in zip(score[axis], score["level"], strict=True)
-            if value is not None and level in (None, own)
-        ]
+    def _mean(self, runs: Sequence[Run], axis: str, level: int | None) -> float:
+        """Over the pictures of all runs; nan where one of them is missing."""
+        kept: list[float] = []
+        for run in runs:
+            score = self.score(run)
+            if score is None:
+                return float("nan")
+            levels = zip(score[axis], score["level"], strict=True)
+            kept += [value for value, own in levels if value is not None and level in (None, own)]
         return float(np.mean(kept)) if kept else float("nan")

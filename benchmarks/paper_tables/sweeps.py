@@ -32,7 +32,7 @@ def rate_table(method: str, scale: Scale) -> Table:
 
 def kappa_table(scale: Scale) -> Table:
     rows = [Row(f"kappa {kappa:g}", scale.of("dti", kappa=kappa)) for kappa in KAPPAS]
-    rows += [Row(f"kappa {share:g} of |g|", scale.of("dti", kappa_share=share)) for share in KAPPA_SHARES]
+    rows += [Row(f"kappa {share:g} x gradient norm", scale.of("dti", kappa_share=share)) for share in KAPPA_SHARES]
     return _table("kappa", rows, scale)
 
 
@@ -66,7 +66,7 @@ def improvements(base: Settings) -> dict[str, Settings]:
         "mean of the last quarter": replace(base, average=tail),
         "best on an evaluation set": replace(base, keep_best=True),
         "stratified sigmas": replace(base, stratified=True),
-        "kappa 0.03 of |g|": replace(base, kappa_share=0.03),
+        "kappa 0.03 x gradient norm": replace(base, kappa_share=0.03),
         "captions name the surroundings": replace(base, surroundings=True),
         "start at the best word": replace(base, best_word=True),
     }
