@@ -56,10 +56,12 @@ def write_report(folder: Path, scale: Scale, results: Results, workers: Workers)
 def _preface(folder: Path, scale: Scale, workers: Workers) -> str:
     trust = workers.world.trust
     measured = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))["subjects"]
+    lengths = ", ".join(f"{key} {norm:.2f}" for key, norm in workers.world.lengths().items())
     left_out = [f"{name} ({share:.2f})" for name, share in measured.items() if name not in trust.subjects]
     return (
         "Image: cosine with the subject's pictures in the judge's embedding; of styles, share of their looks that "
-        "hold. Text: share of what the prompt asks for that holds. In brackets 95 % bootstrap intervals over subjects "
+        "hold. Text: share of what the prompt asks for that holds. Length: mean norm of the vectors (m*: "
+        f"{lengths}). In brackets 95 % bootstrap intervals over subjects "
         "and training seeds. `both` is the harmonic mean, by which settings are chosen, on "
         f"{', '.join(scale.choosing)} and no others. Judged are {', '.join(sorted(trust.subjects))}; not judged, since "
         f"the judge reads too few drawings of it right (share): {', '.join(left_out) or 'nothing'}."

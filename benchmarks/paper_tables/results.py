@@ -45,6 +45,16 @@ class Results:
              for concept in table.concepts]
         )  # fmt: skip
 
+    def length(self, table: Table, row: Row) -> float:
+        """Mean norm of the learned vectors as they are used, over encoders, concepts and seeds; nan without any."""
+        norms = []
+        for concept in table.concepts:
+            for seed in table.seeds:
+                found = self.store.training(table.training_id(row, concept, seed))
+                if found is not None:
+                    norms += [float(rows.norm(dim=-1).mean()) for rows in found[0][row.use.step].values()]
+        return float(np.mean(norms)) if norms else float("nan")
+
     def held(self, table: Table, row: Row) -> dict[str, tuple[int, int]]:
         """By attribute, how often it held and how often it was asked for, over all runs of the row."""
         out: dict[str, tuple[int, int]] = {}

@@ -24,8 +24,9 @@ def table_of_scores(table: Table, results: Results) -> str:
         image, text = (bootstrap(results.values(table, row, axis)) for axis in ("image", "text"))
         levels = [_number(bootstrap(results.values(table, row, "text", n)).mean) for n in range(len(LEVELS))]
         done = f"{image.count}/{len(table.concepts) * len(table.seeds)}"
-        lines.append([row.label, image, text, _number(merit(image.mean, text.mean)), *levels, done])
-    return markdown(lines, ["", "Image", "Text", "both", *(f"Text, {level}" for level in LEVELS), "runs"])
+        length = f"{row.use.length:g} m*" if row.use.length else _number(results.length(table, row))
+        lines.append([row.label, image, text, _number(merit(image.mean, text.mean)), *levels, length, done])
+    return markdown(lines, ["", "Image", "Text", "both", *(f"Text, {level}" for level in LEVELS), "length", "runs"])
 
 
 def table_of_differences(table: Table, results: Results, against: str) -> str:
