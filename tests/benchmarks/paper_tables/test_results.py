@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -11,7 +12,9 @@ from paper_tables.archive import pack, unpack
 from paper_tables.bootstrap import bootstrap
 from paper_tables.calibration import _of_styles, _of_things, trusted
 from paper_tables.examine import used_vectors
-from paper_tables.settings import Use
+from paper_tables.plan import CHOOSE, Row, Table
+from paper_tables.results import Results
+from paper_tables.settings import Settings, Use
 from paper_tables.slerp_rows import smoothness
 from paper_tables.store import Store
 from small_world.judge import VALUES
@@ -35,6 +38,24 @@ def test_bootstrap_without_runs():
     assert str(bootstrap(np.full((2, 2), np.nan))) == "-"
     some = bootstrap(np.asarray([[0.4, np.nan], [np.nan, np.nan]]))
     assert (some.mean, some.count) == (0.4, 1)
+
+
+def test_more_sampling_seeds_add_to_what_is_there(tmp_path):
+    results = Results(Store(tmp_path / "judge"))
+    one = Table("t", CHOOSE, (Row("DTI", Settings()),), ("candy_star",), sampling_seeds=1)
+    two = dataclasses.replace(one, sampling_seeds=2)
+    first, second = two.runs()
+    assert [first] == list(one.runs()) and first.training_id == second.training_id
+    results.store.save_score(first.score_id, {"text": [1.0, None], "level": [0, 2], "held": {"size": [1, 1]}})
+    assert results.values(one, one.rows[0], "text").tolist() == [[1.0]]
+    assert np.isnan(results.values(two, two.rows[0], "text")).all()
+    results.store.save_score(second.score_id, {"text": [0.5, 0.0], "level": [0, 2], "held": {"size": [0, 2]}})
+    assert results.values(two, two.rows[0], "text").tolist() == [[0.5]]
+    assert results.values(two, two.rows[0], "text", level=0).tolist() == [[0.75]]
+    assert results.held(two, two.rows[0]) == {"size": (1, 3)}
+    assert np.isnan(results.length(two, two.rows[0]))
+    results.store.save_training(first.training_id, {0: {"clip_l": torch.tensor([[3.0, 4.0]])}}, {"history": []})
+    assert results.length(two, two.rows[0]) == 5
 
 
 def test_a_half_written_result_is_done_again(tmp_path, caplog):
