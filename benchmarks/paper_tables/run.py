@@ -62,7 +62,7 @@ def places_of(options: argparse.Namespace) -> Places:
         file = out / "checkpoints" / f"small_world_{digest_of_file(_there(compact))}.safetensors"
         if not file.is_file():
             small_world_checkpoint.assemble(file, compact)
-    if brought := archive.unpack(out):
+    if not options.cut and (brought := archive.unpack(out)):
         log.info("%d results come from %s.", brought, archive.FILE)
     results = out / f"world_{digest_of_file(_there(file))}" / f"judge_{digest_of_file(judge)}"
     return Places(comfyui, file.resolve(), judge, results)

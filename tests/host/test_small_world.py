@@ -65,5 +65,5 @@ def test_a_learned_word_shows_the_subject_and_lets_the_prompt_speak(
     plain, learned = painted(
         client, checkpoint, [prompt.format(SUBJECT.word), prompt.format(f"embedding:{SUBJECT.name}")]
     )
-    assert judge.likeness(learned, references).mean() > judge.likeness(plain, references).mean() + 0.3
+    assert judge.likeness(learned, references).mean() > judge.likeness(plain, references).mean() + 0.2
     assert judge.holds(learned, {"background": "beach"}).mean() >= 0.5

@@ -21,7 +21,7 @@ def test_a_cut_runs_whole(tmp_path):
     assert "All done." in first.stderr
     (report,) = tmp_path.rglob("report.md")
     text = report.read_text(encoding="utf-8")
-    assert "| - |" not in text.split("# Settings")[0]
+    assert "| 0/1 |" not in text.split("# Settings")[0]
     for name in ("front.png", "norms.png", "figure4.png"):
         assert (report.parent / name).stat().st_size > 1000
     scores = sorted((report.parent / "scores").iterdir())
