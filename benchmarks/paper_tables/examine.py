@@ -39,16 +39,16 @@ def paint(
 ) -> tuple[list[Prompt], Pictures]:
     """The prompts, and a picture of each."""
     prompts = examined_prompts(concept, examination)
-    texts, seeds = [prompt.text for prompt in prompts], [examination.sampling_seed]
+    texts, seed = [prompt.text for prompt in prompts], examination.sampling_seed
     how = Sampling(steps=examination.steps, guidance=examination.guidance)
     if settings.method == "drawn":
-        return prompts, np.stack([draw(replace(prompt.scene, seed=seed)) for prompt in prompts for seed in seeds])
+        return prompts, np.stack([draw(replace(prompt.scene, seed=seed)) for prompt in prompts])
     if settings.method == "class_word":
-        return prompts, world.paint_word(texts, concept.word, seeds, how)
+        return prompts, world.paint_word(texts, concept.word, [seed], how)
     if settings.method == "described":
         said = description(concept.thing) if isinstance(concept, Subject) else style_description(concept)
-        return prompts, world.paint_word(texts, said, seeds, how)
-    return prompts, world.paint_vectors(texts, vectors, seeds, how)
+        return prompts, world.paint_word(texts, said, [seed], how)
+    return prompts, world.paint_vectors(texts, vectors, [seed], how)
 
 
 def score(

@@ -32,7 +32,7 @@ def write_report(folder: Path, scale: Scale, results: Results, workers: Workers)
     for table in main:
         parts += [f"## {table.name}", table_of_scores(table, results)]
         if any(row.label == "TI" for row in table.rows):
-            parts += [f"Differences on the same {_people(table)}:", table_of_differences(table, results, "TI")]
+            parts += ["Differences, run by run, where both are done:", table_of_differences(table, results, "TI")]
         if any(row.label == "DTI improved" for row in table.rows):
             parts += [table_of_differences(table, results, "DTI")]
             parts += [f"DTI improved is: {_shown(improved_settings(scale, results.axes))}"]
@@ -66,11 +66,6 @@ def _preface(folder: Path, scale: Scale, workers: Workers) -> str:
         f"{', '.join(scale.choosing)} and no others. Judged are {', '.join(sorted(trust.subjects))}; not judged, since "
         f"the judge reads too few drawings of it right (share): {', '.join(left_out) or 'nothing'}."
     )
-
-
-def _people(table: Table) -> str:
-    seeds = f"{len(table.seeds)} training and {table.sampling_seeds} sampling seed(s)"
-    return f"{len(table.concepts)} concept(s) and {seeds}"
 
 
 def _shown(settings: object) -> str:

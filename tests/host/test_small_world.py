@@ -14,7 +14,8 @@ from benchmarks.small_world.subjects import SUBJECTS, pictures_of
 from comfy_host.client import Client
 from comfy_host.graphs import paint, text_to_image, train
 
-SUBJECT = next(subject for subject in SUBJECTS if subject.name == "royal_heart")
+# Far from what its class word looks like; a plain heart is near the royal one already.
+SUBJECT = next(subject for subject in SUBJECTS if subject.name == "candy_star")
 SAMPLING = {"seed": 5, "steps": 15, "cfg": 4.0, "count": 6}
 STEPS = 150
 
@@ -65,5 +66,5 @@ def test_a_learned_word_shows_the_subject_and_lets_the_prompt_speak(
     plain, learned = painted(
         client, checkpoint, [prompt.format(SUBJECT.word), prompt.format(f"embedding:{SUBJECT.name}")]
     )
-    assert judge.likeness(learned, references).mean() > judge.likeness(plain, references).mean() + 0.2
+    assert judge.likeness(learned, references).mean() > judge.likeness(plain, references).mean() + 0.3
     assert judge.holds(learned, {"background": "beach"}).mean() >= 0.5
