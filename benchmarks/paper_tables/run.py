@@ -56,15 +56,16 @@ def places_of(options: argparse.Namespace) -> Places:
     judge = options.judge.resolve()
     if not judge.is_file():
         raise ValueError(f"{judge} is not there; train the judge first: python -m small_world.train_judge")
-    file: Path | None = options.checkpoint
+    # The compact file names our own world: rows that it leaves out differ in their last bit from machine to machine.
+    source: Path = _there(options.checkpoint or small_world_checkpoint.COMPACT)
+    world, file = digest_of_file(source), options.checkpoint
     if file is None:
-        compact = small_world_checkpoint.COMPACT
-        file = out / "checkpoints" / f"small_world_{digest_of_file(_there(compact))}.safetensors"
+        file = out / "checkpoints" / f"small_world_{world}.safetensors"
         if not file.is_file():
-            small_world_checkpoint.assemble(file, compact)
+            small_world_checkpoint.assemble(file, source)
     if not options.cut and (brought := archive.unpack(out)):
         log.info("%d results come from %s.", brought, archive.FILE)
-    results = out / f"world_{digest_of_file(_there(file))}" / f"judge_{digest_of_file(judge)}"
+    results = out / f"world_{world}" / f"judge_{digest_of_file(judge)}"
     return Places(comfyui, file.resolve(), judge, results)
 
 
