@@ -112,7 +112,7 @@ class Scale:
     main_choosing: tuple[str, ...] = CHOOSING
     reporting: tuple[str, ...] = REPORTING
     styles: tuple[str, ...] = tuple(style.name for style in STYLES)
-    seeds: tuple[int, ...] = (1, 2, 3)
+    seeds: tuple[int, ...] = (1, 2)
     steps: int = 200
     reference_steps: int = 400
     checkpoint_every: int = 50

@@ -11,7 +11,7 @@ import numpy as np
 from small_world.sample import Sampling
 
 from . import figures
-from .chosen import improved_settings, main_tables
+from .chosen import main_tables
 from .effects import effects, word_vectors
 from .plan import CONCEPTS, Row, Scale, Table
 from .results import Results
@@ -35,7 +35,8 @@ def write_report(folder: Path, scale: Scale, results: Results, workers: Workers)
             parts += ["Differences, run by run, where both are done:", table_of_differences(table, results, "TI")]
         if any(row.label == "DTI improved" for row in table.rows):
             parts += [table_of_differences(table, results, "DTI")]
-            parts += [f"DTI improved is: {_shown(improved_settings(scale, results.axes))}"]
+            improved = next(row for row in table.rows if row.label == "DTI improved")
+            parts += [f"DTI improved is: {_shown(improved.settings)}"]
     reporting = next(table for table in main if "at its best" in table.name)
     parts += ["## Text by attribute, every method at its best", table_of_attributes(reporting, results)]
     figures.front([main[0], reporting], results, folder / "front.png")

@@ -35,10 +35,21 @@ def test_the_best_of_the_choosing_half_goes_into_the_main_table():
 
     assert chosen_settings(WHOLE, axes)["ti"].learning_rate == 2e-3
     assert chosen_settings(WHOLE, axes)["ti_rescaled"].learning_rate == 5e-4
-    improved = improved_settings(WHOLE, axes)
-    assert improved == dataclasses.replace(chosen_settings(WHOLE, axes)["dti"], decay="linear")
+    base = chosen_settings(WHOLE, axes)["dti"]
+    improved = improved_settings(WHOLE, axes, base)
+    assert improved == dataclasses.replace(base, decay="linear")
     best = next(table for table in main_tables(WHOLE, axes) if "at its best" in table.name)
     assert improved in [row.settings for row in best.rows]
+
+
+def test_what_pays_at_one_length_is_not_taken_at_another():
+    def axes(run: Run) -> tuple[float, float]:
+        good = run.settings.average == 100 or (run.settings.stratified and run.settings.steps == 200)
+        return (0.9, 0.9) if good else (0.5, 0.5)
+
+    short, long = Settings(steps=WHOLE.steps), Settings(steps=WHOLE.reference_steps)
+    assert improved_settings(WHOLE, axes, short) == dataclasses.replace(short, stratified=True)
+    assert improved_settings(WHOLE, axes, long) == dataclasses.replace(long, average=100)
 
 
 def test_merit_wants_both():
