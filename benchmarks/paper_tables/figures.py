@@ -9,8 +9,8 @@ from .bootstrap import bootstrap
 from .plan import Table
 from .results import Results
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#8C564B")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 Line = tuple[str, Sequence[float], Sequence[float]]
 
 
@@ -61,7 +61,7 @@ def _figure():
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+    figure = Figure(figsize=(7.4, 4.6), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots()
 
@@ -71,6 +71,6 @@ def _save(figure, axes, path: Path, x: str, y: str) -> None:
     axes.set_ylabel(y)
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=8)
+        figure.legend(fontsize=8, loc="outside right upper")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=140)

@@ -37,18 +37,22 @@ def write_report(folder: Path, scale: Scale, results: Results, workers: Workers)
             parts += [table_of_differences(table, results, "DTI")]
             improved = next(row for row in table.rows if row.label == "DTI improved")
             parts += [f"DTI improved is: {_shown(improved.settings)}"]
-    reporting = next(table for table in main if "at its best" in table.name)
-    parts += ["## Text by attribute, every method at its best", table_of_attributes(reporting, results)]
-    figures.front([main[0], reporting], results, folder / "front.png")
-    parts += ["![image against text](front.png)", "# Settings, on the choosing half"]
+    references, best, reference = main[:3]
+    for table, name in ((best, "front.png"), (reference, "front_reference.png")):
+        parts += [f"## Text by attribute: {table.name}", table_of_attributes(table, results)]
+        figures.front([references, table], results, folder / name)
+        parts += [f"![image against text]({name})"]
+    parts += ["# Settings, on the choosing half"]
     for table in sweeps:
         parts += [f"## {table.name}", table_of_scores(table, results)]
     if scale.sweeps:
         figures.strengths(_strengths(strength_table(scale), results), folder / "strength.png")
         parts += ["![strength](strength.png)"]
-    parts += _norms(folder, reporting, results)
-    parts += _effects(reporting, results, workers)
-    parts += _slerp(folder, scale, reporting, results, workers)
+    for table, name in ((best, "norms.png"), (reference, "norms_reference.png")):
+        parts += [f"# Norms over training: {table.name}", _norms(folder / name, table, results)]
+    for table in (best, reference):
+        parts += [f"# Effects I and II: {table.name}", _effects(table, results, workers)]
+    parts += _slerp(folder, scale, best, results, workers)
     path = folder / "report.md"
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return path
@@ -91,7 +95,7 @@ def _trained_rows(table: Table) -> list[Row]:
     return [row for row in table.rows if row.settings.method not in REFERENCES and not row.use.length]
 
 
-def _norms(folder: Path, table: Table, results: Results) -> list[str]:
+def _norms(path: Path, table: Table, results: Results) -> str:
     """Length of the vectors over training, mean over concepts, of the first encoder and the second."""
     curves: dict[str, list[figures.Line]] = {}
     for row in _trained_rows(table):
@@ -102,11 +106,11 @@ def _norms(folder: Path, table: Table, results: Results) -> list[str]:
             for key in sorted(histories[0][0]["norm"], reverse=True):
                 norms = [[note["norm"][key] for note in history] for history in histories]
                 curves.setdefault(row.label, []).append((key, steps, np.mean(norms, axis=0).tolist()))
-    figures.lines(curves, folder / "norms.png", "step", "length of the learned vector", log_y=True)
-    return ["# Norms over training", "![norms](norms.png)"]
+    figures.lines(curves, path, "step", "length of the learned vector", log_y=True)
+    return f"![norms]({path.name})"
 
 
-def _effects(table: Table, results: Results, workers: Workers) -> list[str]:
+def _effects(table: Table, results: Results, workers: Workers) -> str:
     """Both effects by method and encoder, means over the concepts' first seed."""
     lines: list[Sequence[object]] = []
     for row in (None, *_trained_rows(table)):
@@ -122,7 +126,7 @@ def _effects(table: Table, results: Results, workers: Workers) -> list[str]:
             means = [np.mean([dataclasses.astuple(one[key])[n] for one in measured]) for n in range(3)]
             lines.append([row.label if row else "class word", key, *(f"{mean:.3f}" for mean in means)])
     header = ["", "encoder", "norm", "position share (Effect I)", "degrees per block (Effect II)"]
-    return ["# Effects I and II", markdown(lines, header)]
+    return markdown(lines, header)
 
 
 def _slerp(folder: Path, scale: Scale, table: Table, results: Results, workers: Workers) -> list[str]:
