@@ -12,7 +12,7 @@ from small_world.subjects import SUBJECTS
 from .examine import examined_prompts
 from .job import Job, unscored
 from .methods import learn
-from .plan import Examination
+from .plan import CONCEPTS, Examination
 from .settings import Settings
 from .store import Store
 from .world import World
@@ -57,20 +57,21 @@ def measure(world: World, examination: Examination) -> Speed:
     return Speed((stamps[-1] - stamps[half - 1]) / (STEPS - half), painted / len(texts))
 
 
-def amount(jobs: Iterable[Job], store: Store) -> Amount:
-    """What of the jobs is not done yet."""
-    left = [job for job in jobs if unscored(job, store)]
-    untrained = [job for job in left if job.run.settings.trains and store.training(job.run.training_id) is None]
+def amount(jobs: Iterable[Job], store: Store | None = None) -> Amount:
+    """What of the jobs is not in the store yet; without a store, all of it."""
+    runs_left = {job: unscored(job, store) if store else list(job.runs) for job in jobs}
+    untrained = [
+        job
+        for job, runs in runs_left.items()
+        if runs and job.run.settings.trains and not (store and store.training(job.run.training_id))
+    ]
     return Amount(
         trainings=len(untrained),
         steps=sum(job.run.settings.steps for job in untrained),
-        pictures=sum(_pictures(job, store) for job in left),
+        pictures=sum(
+            len(examined_prompts(CONCEPTS[run.concept], run.examination)) for runs in runs_left.values() for run in runs
+        ),
     )
-
-
-def _pictures(job: Job, store: Store) -> int:
-    examinations = [run.examination for run in unscored(job, store)]
-    return sum(len(examined_prompts(SUBJECTS[0], each)) for each in examinations)
 
 
 def described(total: Amount, speed: Speed, workers: Sequence[int] = (1, 2)) -> str:

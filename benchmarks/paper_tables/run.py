@@ -76,11 +76,13 @@ def _there(path: Path) -> Path:
 
 
 def estimate(places: Places, scale: Scale, workers: Workers) -> str:
-    """What is left, in hours; the chosen settings are not known before, but their number is."""
+    """What is left and what all of it is, in hours; the chosen settings are not known before, but their number is."""
     results = Results(Store(places.results))
     speed = measure(workers.world, scale.examination)
     tables = [*deciding_tables(scale), *main_tables(scale, results.axes), *showing_tables(scale)]
-    return described(amount(jobs(tables, scale), results.store), speed)
+    wanted = jobs(tables, scale)
+    left, whole = described(amount(wanted, results.store), speed), described(amount(wanted), speed)
+    return f"Left: {left}\nIn all: {whole}"
 
 
 def main() -> None:
