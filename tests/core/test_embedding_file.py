@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
 
 import pytest
 import safetensors.torch
@@ -20,10 +16,7 @@ from safetensors import safe_open
 from dti_core.concept_embedding import ConceptEmbedding
 from dti_core.embedding_file import check_widths, load_embedding, save_embedding
 from dti_core.embedding_header import TensorInfo, read_header
-
-
-def rows(n: int, dim: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(n, dim, generator=torch.Generator().manual_seed(seed))
+from tests.core.embeddings import assert_same, rows, small
 
 
 def sdxl(seed: int = 0) -> ConceptEmbedding:
@@ -31,21 +24,9 @@ def sdxl(seed: int = 0) -> ConceptEmbedding:
     return ConceptEmbedding("dog", {"clip_l": rows(2, 768, seed), "clip_g": rows(2, 1280, seed)}, metadata)
 
 
-def small(fill: float = 1.0) -> ConceptEmbedding:
-    vectors = {"clip_l": torch.full((2, 3), fill), "clip_g": torch.full((2, 5), fill)}
-    return ConceptEmbedding("dog", vectors, {"dti.steps": "400"})
-
-
 def raw(header: object, data: bytes = b"") -> bytes:
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return len(text).to_bytes(8, "little") + text + data
-
-
-def assert_same(loaded: ConceptEmbedding, expected: ConceptEmbedding) -> None:
-    assert loaded.vectors.keys() == expected.vectors.keys()
-    for key, vectors in expected.vectors.items():
-        assert torch.equal(loaded.vectors[key], vectors)
-    assert (loaded.name, loaded.metadata) == (expected.name, expected.metadata)
 
 
 # Saving
@@ -113,100 +94,6 @@ def test_an_existing_file_is_replaced_where_that_is_asked_for(tmp_path: Path) ->
     save_embedding(small(2.0), path, overwrite=True)
     assert_same(load_embedding(path), small(2.0))
     assert os.listdir(tmp_path) == ["dog.safetensors"]
-
-
-def test_of_several_runs_saving_one_name_exactly_one_wins(tmp_path: Path) -> None:
-    path = tmp_path / "dog.safetensors"
-    start = Barrier(8)
-
-    def save(number: int) -> int | None:
-        start.wait()
-        try:
-            save_embedding(small(float(number)), path)
-        except FileExistsError:
-            return None
-        return number
-
-    with ThreadPoolExecutor(8) as pool:
-        (winner,) = [number for number in pool.map(save, range(1, 9)) if number is not None]
-    assert_same(load_embedding(path), small(float(winner)))
-    assert os.listdir(tmp_path) == ["dog.safetensors"]
-
-
-def full_disk(*_: object) -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def interrupted(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("overwrite", [False, True])
-@pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_a_full_disk_leaves_no_file_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, overwrite: bool
-) -> None:
-    path = tmp_path / "dog.safetensors"
-    monkeypatch.setattr(os, call, full_disk)
-    with pytest.raises(
-        OSError, match=r"not saved \(No space left.*free some space.*dog\.safetensors"
-    ) as error:
-        save_embedding(small(), path, overwrite=overwrite)
-    assert error.value.errno == errno.ENOSPC
-    assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.parametrize("overwrite", [False, True])
-@pytest.mark.parametrize("call", ["fsync", "replace"])
-@pytest.mark.parametrize("failure", [full_disk, interrupted])
-def test_a_failed_replacement_keeps_the_old_file(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    call: str,
-    overwrite: bool,
-    failure: Callable[..., None],
-) -> None:
-    path = tmp_path / "dog.safetensors"
-    save_embedding(small(1.0), path)
-    with monkeypatch.context() as patch, pytest.raises((OSError, KeyboardInterrupt)):
-        patch.setattr(os, call, failure)
-        save_embedding(small(2.0), path, overwrite=overwrite)
-    assert_same(load_embedding(path), small(1.0))
-    assert os.listdir(tmp_path) == ["dog.safetensors"]
-
-
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(OSError, match=r"not saved .*choose another folder"):
-        save_embedding(small(), tmp_path / "file" / "dog.safetensors")
-    assert os.listdir(tmp_path) == ["file"]
-
-
-def test_a_read_only_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a read-only file system answers to everybody, root included."""
-
-    def read_only(*_: object, **__: object) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-
-    monkeypatch.setattr(Path, "open", read_only)
-    with pytest.raises(OSError, match=r"not saved \(Read-only file system.*choose another folder") as error:
-        save_embedding(small(), tmp_path / "dog.safetensors")
-    assert error.value.errno == errno.EROFS
-    assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_folder(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(PermissionError, match="choose another folder"):
-        save_embedding(small(), tmp_path / "dog.safetensors")
-
-
-@pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
-def test_others_may_read_the_file_as_any_other(tmp_path: Path) -> None:
-    (tmp_path / "other").touch()
-    save_embedding(small(), tmp_path / "dog.safetensors")
-    assert (tmp_path / "dog.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 @pytest.mark.parametrize("name", ["dog", "dog.pt", "dog.1"])
