@@ -17,7 +17,7 @@ from .settings import Settings
 from .store import Store
 from .world import World
 
-STEPS = 12
+STEPS = 40  # a busy machine's steps differ by a factor of two
 PICTURES = 40
 
 

@@ -72,7 +72,7 @@ def improved_settings(scale: Scale, axes: Axes, base: Settings) -> Settings:
 
 
 def main_tables(scale: Scale, axes: Axes) -> list[Table]:
-    """What the reporting half is for, and the same on the choosing half."""
+    """What the reporting half is for, and the same elsewhere: the references, both Tables 2, then all others."""
     best, reference = chosen_settings(scale, axes), partial(scale.of, steps=scale.reference_steps)
     improved = partial(improved_settings, scale, axes)
     ti, dti = reference("ti", learning_rate=2e-2), reference("dti")

@@ -28,7 +28,9 @@ SLERP_SEEDS = 4
 def write_report(folder: Path, scale: Scale, results: Results, workers: Workers) -> Path:
     """report.md with its pictures beside it; rows without a run show dashes."""
     main, sweeps = main_tables(scale, results.axes), [*deciding_tables(scale), *showing_tables(scale)]
+    number, seconds = results.seconds([*main, *sweeps])
     parts = ["# The paper's tables on the small world", _preface(folder, scale, workers)]
+    parts += [f"{number} trainings took {seconds / 3600:.1f} hours of one worker; what pictures took comes on top."]
     for table in main:
         parts += [f"## {table.name}", table_of_scores(table, results)]
         if any(row.label == "TI" for row in table.rows):

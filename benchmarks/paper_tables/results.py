@@ -45,6 +45,12 @@ class Results:
              for concept in table.concepts]
         )  # fmt: skip
 
+    def seconds(self, tables: Sequence[Table]) -> tuple[int, float]:
+        """How many trainings of the tables there are, and the seconds that they took, each counted once."""
+        trained = {run.training_id for table in tables for run in table.runs() if run.settings.trains}
+        found = [kept for kept in map(self.store.training, trained) if kept is not None]
+        return len(found), sum(notes["seconds"] for _, notes in found)
+
     def length(self, table: Table, row: Row) -> float:
         """Mean norm of the learned vectors as they are used, over encoders, concepts and seeds; nan without any."""
         norms = []
