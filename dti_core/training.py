@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,9 +12,10 @@ from torch import Tensor
 
 from . import sphere
 from .initializer import start_from_word
+from .loss_scale import LossScale
 from .protocols import Denoiser, TextEncoder
 from .riemannian_sgd import RiemannianSGD
-from .training_data import TrainingImage, draw_batch
+from .training_data import Batch, TrainingImage, draw_batch
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,17 @@ class StepReport:
     moved: bool
 
 
+def _give_up(error: RuntimeError) -> int:
+    raise error
+
+
 def train(
     text_encoder: TextEncoder,
     denoiser: Denoiser,
     images: Sequence[TrainingImage],
     config: TrainingConfig,
     on_step: Callable[[StepReport], None] = lambda report: None,
+    spare_memory: Callable[[RuntimeError], int] = _give_up,
 ) -> dict[str, Tensor]:
     """Learn the direction of a concept (paper Algorithm 1).
 
@@ -82,6 +89,8 @@ def train(
         images: at least one picture.
         config: the recipe.
         on_step: called after every step; what it raises ends the run.
+        spare_memory: called with the error of a step that failed, when all that the step held is released; returns
+            the images per pass with which the same step is tried again, or raises what ends the run.
 
     Returns:
         `m* v` by encoder key, `[n_vectors, dim]` float32 on the CPU.
@@ -104,41 +113,25 @@ def train(
         kappa=config.kappa,
     )
     generator = torch.Generator().manual_seed(config.seed)
-    device = denoiser.device
-    loss_scale = denoiser.loss_scale
+    scale = LossScale(denoiser.loss_scale)
+    microbatch_size = config.microbatch_size or config.batch_size
     result: dict[str, Tensor] = {}
 
     for step in range(1, config.steps + 1):
         batch = draw_batch(images, config.batch_size, generator)
-        sigma = denoiser.sigmas(batch.u)
+        while True:
+            optimizer.zero_grad()
+            vectors = {key: start[key].magnitude * v for key, v in directions.items()}
+            try:
+                loss = _add_gradients(text_encoder, denoiser, batch, vectors, microbatch_size, scale.value)
+                break
+            except RuntimeError as error:
+                traceback.clear_frames(error.__traceback__)  # they hold what the step has allocated
+                microbatch_size = spare_memory(error)
 
-        # Each distinct caption is encoded once; the network then sees leaves, so that one backward pass
-        # through the text encoders serves all microbatches.
-        captions = list(dict.fromkeys(batch.captions))
-        caption_index = torch.tensor([captions.index(caption) for caption in batch.captions])
-        vectors = {key: start[key].magnitude * v for key, v in directions.items()}
-        conditioning = text_encoder.encode(captions, vectors)
-        leaf = conditioning.detached()
-
-        loss = 0.0
-        for rows in torch.split(torch.arange(config.batch_size), config.microbatch_size or config.batch_size):
-            losses = denoiser.loss(
-                batch.latents[rows].to(device),
-                leaf.select(caption_index[rows]),
-                sigma[rows].to(device),
-                batch.noise[rows].to(device),
-                batch.framing[rows],
-            )
-            torch.autograd.backward(losses.sum() * (loss_scale / config.batch_size))
-            loss += float(losses.detach().sum()) / config.batch_size
-
-        optimizer.zero_grad()
-        conditioning.backward(leaf, loss_scale)
+        scale.update([v.grad for v in directions.values() if v.grad is not None])
         optimizer.step()
-
         moved = all(bool(optimizer.state[v]["moved"].all()) for v in directions.values())
-        if not moved and loss_scale > 1:
-            loss_scale /= 2  # too large a scale overflows half precision
 
         result = {key: (start[key].magnitude * v).detach().cpu().clone() for key, v in directions.items()}
         on_step(
@@ -154,6 +147,40 @@ def train(
             )
         )
     return result
+
+
+def _add_gradients(
+    text_encoder: TextEncoder,
+    denoiser: Denoiser,
+    batch: Batch,
+    vectors: Mapping[str, Tensor],
+    microbatch_size: int,
+    loss_scale: float,
+) -> float:
+    """Add the gradient of the batch's mean loss to what `vectors` come from; returns that loss.
+
+    Each distinct caption is encoded once. The network sees leaves, so that one backward pass through the text
+    encoders serves all its passes.
+    """
+    captions = list(dict.fromkeys(batch.captions))
+    caption_index = torch.tensor([captions.index(caption) for caption in batch.captions])
+    conditioning = text_encoder.encode(captions, vectors)
+    leaf = conditioning.detached()
+    device = denoiser.device
+    caption_index, latents, noise = caption_index.to(device), batch.latents.to(device), batch.noise.to(device)
+    sigma = denoiser.sigmas(batch.u).to(device)
+
+    batch_size = len(batch.captions)
+    total = torch.zeros((), device=device)
+    for start in range(0, batch_size, microbatch_size):
+        rows = slice(start, start + microbatch_size)
+        losses = denoiser.loss(
+            latents[rows], leaf.select(caption_index[rows]), sigma[rows], noise[rows], batch.framing[rows]
+        )
+        torch.autograd.backward(losses.sum() * (loss_scale / batch_size))
+        total += losses.detach().sum()
+    conditioning.backward(leaf, loss_scale)
+    return float(total) / batch_size
 
 
 def _check_images(images: Sequence[TrainingImage]) -> None:

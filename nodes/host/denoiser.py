@@ -14,6 +14,7 @@ from torch import Tensor
 from ...dti_core.objective import noise_error, per_sample_mse, velocity_error
 from ...dti_core.protocols import Conditioning
 from ...dti_core.training_data import TrainingImage
+from .model_inputs import ModelInputs
 
 
 class HostDenoiser:
@@ -25,7 +26,9 @@ class HostDenoiser:
     def __init__(self, patcher) -> None:
         self._model = patcher.model
         self._sampling = patcher.get_model_object("model_sampling")
+        self._schedule = self._sampling.sigmas.float().cpu()
         self._error = training_error(self._sampling)
+        self._inputs = ModelInputs(self._model)
         self._transformer_options = {
             **patcher.model_options.get("transformer_options", {}),
             # SageAttention and its like have no backward pass.
@@ -38,8 +41,7 @@ class HostDenoiser:
 
     def sigmas(self, u: Tensor) -> Tensor:
         """See `dti_core.protocols.Denoiser`."""
-        schedule = self._sampling.sigmas.float().cpu()
-        return schedule[(u * len(schedule)).long()]
+        return self._schedule[(u * len(self._schedule)).long()]
 
     def loss(
         self, latents: Tensor, conditioning: Conditioning, sigma: Tensor, noise: Tensor, framing: Tensor
@@ -47,8 +49,8 @@ class HostDenoiser:
         """See `dti_core.protocols.Denoiser`. Call inside `differentiable`."""
         x0 = self._model.process_latent_in(latents)
         x_t = self._sampling.noise_scaling(sigma, noise, x0)
-        conds = self._conds(conditioning, noise, framing)
-        denoised = self._model.apply_model(x_t, sigma, transformer_options=dict(self._transformer_options), **conds)
+        inputs = self._inputs(conditioning, noise, framing)
+        denoised = self._model.apply_model(x_t, sigma, transformer_options=dict(self._transformer_options), **inputs)
         return per_sample_mse(self._error(denoised, x0, sigma))
 
     def check_conditioning(self, conditioning: Conditioning) -> None:
@@ -69,29 +71,6 @@ class HostDenoiser:
                 f"This vae gives latents of {channels} channels, but the model takes {wanted}. "
                 "Connect the VAE output of the checkpoint that the model comes from."
             )
-
-    def _conds(self, conditioning: Conditioning, noise: Tensor, framing: Tensor) -> dict[str, object]:
-        """What the model takes beside x_t and sigma; made a sample at a time, as sizes are numbers to the host."""
-        samples = []
-        for i, (height, width, top, left, target_height, target_width) in enumerate(framing.tolist()):
-            conds = self._model.extra_conds(
-                cross_attn=conditioning.context[i : i + 1],
-                pooled_output=None if conditioning.pooled is None else conditioning.pooled[i : i + 1],
-                noise=noise[i : i + 1],
-                device=noise.device,
-                prompt_type="positive",
-                height=height,
-                width=width,
-                crop_h=top,
-                crop_w=left,
-                target_height=target_height,
-                target_width=target_width,
-            )
-            samples.append({name: cond.cond for name, cond in conds.items()})
-        return {
-            name: torch.cat([sample[name] for sample in samples]) if torch.is_tensor(value) else value
-            for name, value in samples[0].items()
-        }
 
 
 def training_error(sampling) -> Callable[[Tensor, Tensor, Tensor], Tensor]:

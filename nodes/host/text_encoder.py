@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
+import comfy.model_management
 import torch
 from comfy.sd1_clip import SDTokenizer
 from torch import Tensor
@@ -13,6 +15,7 @@ from ...dti_core.concept_embedding import ConceptEmbedding
 from ...dti_core.embedding_file import check_widths
 from ...dti_core.protocols import Conditioning
 from ...dti_core.vocabulary import Vocabulary
+from .encoded_together import Window, encoded_together
 from .prompt_clip import clip_with_embedding
 
 
@@ -30,10 +33,12 @@ class HostTextEncoder:
     """Encodes through the host's own tokenizer and text encoders, as its CLIPTextEncode does.
 
     clip: a CLIP whose model is loaded. model: the module to run, `clip.cond_stage_model` or a copy of it.
+    device: where the conditioning is wanted; None for where the host puts it, which may be the CPU.
     """
 
-    def __init__(self, clip, model: torch.nn.Module) -> None:
+    def __init__(self, clip, model: torch.nn.Module, device: torch.device | None = None) -> None:
         self._clip = clip
+        self._device = device
         self._model = model
         self._tokenizers = sub_tokenizers(clip)
         self.vocabularies: Mapping[str, Vocabulary] = {
@@ -51,7 +56,15 @@ class HostTextEncoder:
 
     def encode(self, captions: Sequence[str], vectors: Mapping[str, Tensor]) -> Conditioning:
         """See `dti_core.protocols.TextEncoder`. Call inside `differentiable`."""
-        contexts, pooled = zip(*(self._encode(caption, vectors) for caption in captions), strict=True)
+        n_vectors = len(next(iter(vectors.values())))
+        rows = {key: value.unbind() for key, value in vectors.items()}
+        prompts = [self._tokens_of(caption, n_vectors, rows) for caption in captions]
+        options = {} if self._clip.layer_idx is None else {"layer": self._clip.layer_idx}
+        self._model.reset_clip_options()
+        # Hosts that stream weights need to be told where to compute; older ones ignore the key.
+        self._model.set_clip_options({**options, "execution_device": self._clip.patcher.load_device})
+        with encoded_together(self._windows(prompts)), _results_on(self._device):
+            contexts, pooled = zip(*(self._model.encode_token_weights(tokens)[:2] for tokens in prompts), strict=True)
         # Captions beyond 75 tokens come in several windows. Repeating the shorter ones changes nothing in
         # attention, and is how the host brings prompts of unequal length together.
         length = math.lcm(*(context.shape[1] for context in contexts))
@@ -70,21 +83,22 @@ class HostTextEncoder:
             for name, windows in self._slots(caption, n_vectors).items()
         }
 
-    def _encode(self, caption: str, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        n_vectors = len(next(iter(vectors.values())))
-        tokens = {
+    def _tokens_of(self, caption: str, n_vectors: int, rows: Mapping[str, Sequence[Tensor]]) -> dict:
+        return {
             name: [
-                [(_fill(token, vectors[_encoder_key(name, vectors)]), weight) for token, weight in window]
+                [(_fill(token, rows[_encoder_key(name, rows)]), weight) for token, weight in window]
                 for window in windows
             ]
             for name, windows in self._slots(caption, n_vectors).items()
         }
-        options = {} if self._clip.layer_idx is None else {"layer": self._clip.layer_idx}
-        self._model.reset_clip_options()
-        # Hosts that stream weights need to be told where to compute; older ones ignore the key.
-        self._model.set_clip_options({**options, "execution_device": self._clip.patcher.load_device})
-        context, pooled = self._model.encode_token_weights(tokens)[:2]
-        return context, pooled
+
+    def _windows(self, prompts: Sequence[dict]) -> dict[torch.nn.Module, list[Window]]:
+        return {
+            getattr(self._model, _encoder_key(name, self.vocabularies)): [
+                [token for token, _ in window] for tokens in prompts for window in tokens[name]
+            ]
+            for name in prompts[0]
+        }
 
     def _slots(self, caption: str, n_vectors: int) -> dict:
         """The caption's tokens with a slot tensor, filled with its row's number, where each vector goes."""
@@ -98,13 +112,26 @@ class HostTextEncoder:
         return self._tokens[caption, n_vectors]
 
 
+@contextmanager
+def _results_on(device: torch.device | None) -> Iterator[None]:
+    """Let the host leave its results on `device`; it would bring them to the CPU, and wait for them."""
+    management = comfy.model_management
+    before = management.intermediate_device
+    if device is not None:
+        management.intermediate_device = lambda: device
+    try:
+        yield
+    finally:
+        management.intermediate_device = before
+
+
 def _is_slot(token: int | Tensor) -> bool:
     # A caption may call other embeddings too; only a slot holds one whole number throughout.
     return torch.is_tensor(token) and bool(token[0] >= 1) and bool((token == token[0].round()).all())
 
 
-def _fill(token: int | Tensor, vectors: Tensor) -> int | Tensor:
-    return vectors[round(float(token[0])) - 1] if _is_slot(token) else token
+def _fill(token: int | Tensor, rows: Sequence[Tensor]) -> int | Tensor:
+    return rows[round(float(token[0])) - 1] if _is_slot(token) else token
 
 
 def _encoder_key(name: str, vectors: Mapping[str, object]) -> str:

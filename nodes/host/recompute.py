@@ -1,0 +1,57 @@
+"""Layers whose insides are computed again in backward instead of kept (gradient checkpointing, Chen et al. 2016)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import comfy.clip_model
+import comfy.ldm.modules.attention
+import comfy.ldm.modules.diffusionmodules.openaimodel
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+# The kinds of layer, and the host's classes behind them.
+LAYERS: dict[str, type[torch.nn.Module]] = {
+    "feed_forward": comfy.ldm.modules.attention.FeedForward,
+    "transformer_block": comfy.ldm.modules.attention.BasicTransformerBlock,
+    "residual_block": comfy.ldm.modules.diffusionmodules.openaimodel.ResBlock,
+    "text_layer": comfy.clip_model.CLIPLayer,
+}
+
+
+@contextmanager
+def recomputed(kinds: Callable[[], Collection[str]], *modules: torch.nn.Module) -> Iterator[None]:
+    """While the context lasts, layers of `kinds()` (asked at each call, of LAYERS) keep their inputs alone."""
+    changed: list[tuple[torch.nn.Module, object]] = []
+    try:
+        for child in (child for module in modules for child in module.modules()):
+            kind = next((kind for kind, layer in LAYERS.items() if isinstance(child, layer)), None)
+            if kind is not None:
+                changed.append((child, child.__dict__.get("forward")))
+                child.forward = partial(_forward, child.forward, kind, kinds)
+        yield
+    finally:
+        for child, before in changed:
+            del child.forward
+            if before is not None:
+                child.forward = before
+
+
+def _forward(forward: Callable, kind: str, kinds: Callable[[], Collection[str]], *args, **kwargs):
+    if kind not in kinds() or not torch.is_grad_enabled():
+        return forward(*args, **kwargs)
+    # What the host notes in its options for the next block (its number) must still be there in backward.
+    args, kwargs = _own(args), dict(zip(kwargs, _own(kwargs.values()), strict=True))
+
+    def run(x: Tensor, *rest, **named):
+        # CLIP's layers add their result to their input in place, and that input is what is kept.
+        return forward(x.clone() if kind == "text_layer" else x, *rest, **named)
+
+    return checkpoint(run, *args, use_reentrant=False, preserve_rng_state=False, **kwargs)
+
+
+def _own(values) -> tuple:
+    return tuple(dict(value) if isinstance(value, dict) else value for value in values)

@@ -1,0 +1,76 @@
+"""Casts of frozen weights, made again for backward instead of kept until then."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import comfy.ops
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class _Cast:
+    """How a tensor comes from a module's weight: enough to make it once more.
+
+    options: further arguments of the host's cast. size, stride, offset: of the tensor within what the cast gives.
+    """
+
+    module: torch.nn.Module
+    dtype: torch.dtype
+    device: torch.device
+    options: dict[str, object]
+    size: torch.Size
+    stride: tuple[int, ...]
+    offset: int
+
+
+@contextmanager
+def casts_made_again() -> Iterator[None]:
+    """Let autograd keep no cast of a frozen weight while the context lasts.
+
+    The host brings a weight to the dtype and the device of the input for each pass, with LoRA patches and
+    dequantisation where there are any (`comfy.ops.cast_bias_weight`), and autograd would keep each result:
+    5 GB for SDXL's UNet. What it keeps here is which weight that was, and backward asks the host again.
+
+    Every cast gets memory of its own: the host's transfer buffers are overwritten by the next layer's weight,
+    and a recomputed block (see `recompute`) holds its weights until its own backward.
+    """
+    original = comfy.ops.cast_bias_weight
+    made: dict[int, tuple[weakref.ref, torch.nn.Module, dict[str, object]]] = {}
+
+    def cast(module, input=None, dtype=None, device=None, bias_dtype=None, offloadable=False, **options):
+        weight, bias = original(module, input, dtype, device, bias_dtype, offloadable=False, **options)
+        # A quantised weight has no storage of its own, and is small.
+        if type(weight) is Tensor and weight is not module.weight:
+            storage = weight.untyped_storage()
+            key = storage._cdata
+            made[key] = (weakref.ref(storage, lambda _: made.pop(key, None)), module, options)
+        return (weight, bias, None) if offloadable else (weight, bias)
+
+    def pack(tensor: Tensor) -> Tensor | _Cast:
+        entry = made.get(tensor.untyped_storage()._cdata)
+        if entry is None or entry[0]() is None:
+            return tensor
+        _, module, options = entry
+        return _Cast(
+            module, tensor.dtype, tensor.device, options, tensor.size(), tensor.stride(), tensor.storage_offset()
+        )
+
+    def unpack(kept: Tensor | _Cast) -> Tensor:
+        if not isinstance(kept, _Cast):
+            return kept
+        weight, _ = original(
+            kept.module, dtype=kept.dtype, device=kept.device, bias_dtype=kept.dtype, **kept.options
+        )
+        return weight.detach().as_strided(kept.size, kept.stride, kept.offset)
+
+    comfy.ops.cast_bias_weight = cast
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+            yield
+    finally:
+        comfy.ops.cast_bias_weight = original
