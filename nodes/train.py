@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from comfy_api.latest import io
 
@@ -11,12 +11,14 @@ from ..dti_core.concept_embedding import ConceptEmbedding
 from ..dti_core.embedding_name import trigger
 from ..dti_core.training import TrainingConfig, train
 from .host.embedding_folder import check_reload, free_name, save_to_folder
+from .host.memory_plan import PLAN_NAMES
 from .host.metadata import run_metadata
 from .host.node_text import show_on_node
 from .host.posterior import encode_images
 from .host.run_report import RunReport
 from .host.schema import ADVANCED
 from .host.session import training_session
+from .host.training_memory import plan_memory
 from .sockets import DTIEmbedding, if_exists_input, name_input, trigger_output
 
 TEMPLATES = {"object": OBJECT_TEMPLATES, "style": STYLE_TEMPLATES}
@@ -133,11 +135,10 @@ class DTITrain(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "microbatch_size",
-                    default=1,
+                    default=0,
                     min=0,
                     max=64,
-                    tooltip="Pictures that pass through the model at a time; 1 needs the least memory. More, or 0 for "
-                    "the whole batch, is faster on a large card. The result is the same.",
+                    tooltip="Images that pass through the model at a time. 0: as many as fit. The result is the same.",
                     **ADVANCED,
                 ),
                 io.Int.Input(
@@ -149,6 +150,15 @@ class DTITrain(io.ComfyNode):
                     **ADVANCED,
                 ),
                 if_exists_input(**ADVANCED),
+                io.Combo.Input(
+                    "memory_plan",
+                    options=["auto", *PLAN_NAMES],
+                    default="auto",
+                    optional=True,
+                    tooltip="What is computed or fetched again instead of kept, from fast to small. auto: the fastest "
+                    "that fits into free memory. The result is the same.",
+                    **ADVANCED,
+                ),
             ],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The learned word."),
@@ -158,7 +168,7 @@ class DTITrain(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, images, captions=("",), **settings) -> io.NodeOutput:
+    def execute(cls, images, captions=("",), memory_plan=("auto",), **settings) -> io.NodeOutput:
         # Every input comes as a list, so that a list of pictures is one run and not one run each.
         one = {name: values[0] for name, values in settings.items()}
         pictures = [picture for batch in images for picture in batch]
@@ -167,20 +177,33 @@ class DTITrain(io.ComfyNode):
             raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
         captions = captions_by_picture(captions, TEMPLATES[one["templates"]], len(pictures))
         name = free_name(one["name"], one["if_exists"])
-        replace = one["if_exists"] == "replace"
+        overwrite = one["if_exists"] == "replace"
+
+        memory = plan_memory(
+            one["model"],
+            one["clip"],
+            edge=one["resolution"],
+            batch_size=config.batch_size,
+            microbatch_size=config.microbatch_size,
+            n_captions=min(config.batch_size, len({caption for several in captions for caption in several})),
+            wanted=memory_plan[0].removeprefix("auto"),
+        )
+        config = replace(config, microbatch_size=memory.plan.microbatch_size)
+        show_on_node(str(memory), cls.hidden.unique_id)
 
         data = encode_images(one["vae"], pictures, one["resolution"], captions)
-        with training_session(one["model"], one["clip"]) as (text_encoder, denoiser):
+        with training_session(one["model"], one["clip"], memory) as (text_encoder, denoiser):
             denoiser.check_latents(data[0])
             metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"])
-            report = RunReport(name, metadata, cls.hidden.unique_id, config.steps, one["save_every"], replace)
+            node_id = cls.hidden.unique_id
+            report = RunReport(name, metadata, node_id, config.steps, one["save_every"], overwrite, memory)
             try:
-                vectors = train(text_encoder, denoiser, data, config, report)
+                vectors = train(text_encoder, denoiser, data, config, report, memory.step_down)
             except BaseException:
                 report.save_checkpoint()
                 raise
         embedding = ConceptEmbedding(name, vectors, metadata)
-        path = save_to_folder(embedding, overwrite=replace)
+        path = save_to_folder(embedding, overwrite=overwrite)
         check_reload(one["clip"], embedding)
         show_on_node(f"saved to {path}", cls.hidden.unique_id)
         return io.NodeOutput(embedding, {"loss": report.losses}, trigger(name))

@@ -26,7 +26,6 @@ class HostDenoiser:
     def __init__(self, patcher) -> None:
         self._model = patcher.model
         self._sampling = patcher.get_model_object("model_sampling")
-        self._schedule = self._sampling.sigmas.float().cpu()
         self._error = training_error(self._sampling)
         self._inputs = ModelInputs(self._model)
         self._transformer_options = {
@@ -41,7 +40,8 @@ class HostDenoiser:
 
     def sigmas(self, u: Tensor) -> Tensor:
         """See `dti_core.protocols.Denoiser`."""
-        return self._schedule[(u * len(self._schedule)).long()]
+        schedule = self._sampling.sigmas.float()
+        return schedule[(u * len(schedule)).long().to(schedule.device)]
 
     def loss(
         self, latents: Tensor, conditioning: Conditioning, sigma: Tensor, noise: Tensor, framing: Tensor

@@ -24,7 +24,8 @@ class ModelInputs:
         framings = [tuple(row) for row in framing.tolist()]
         behind = [self._sizes_behind_text(conditioning, noise, row) for row in framings]
         if conditioning.pooled is not None and all(sizes is not None for sizes in behind):
-            return {"c_crossattn": conditioning.context, "y": torch.cat([conditioning.pooled, torch.cat(behind)], dim=1)}
+            y = torch.cat([conditioning.pooled, torch.cat(behind)], dim=1)
+            return {"c_crossattn": conditioning.context, "y": y}
         samples = [
             self._ask_host(conditioning.select(torch.tensor([i])), noise[i : i + 1], row)
             for i, row in enumerate(framings)

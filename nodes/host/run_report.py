@@ -12,6 +12,7 @@ from ...dti_core.concept_embedding import ConceptEmbedding
 from ...dti_core.training import StepReport
 from .embedding_folder import free_name, save_to_folder
 from .node_text import show_on_node
+from .training_memory import TrainingMemory
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +24,18 @@ class RunReport:
     node_id: where the text is shown.
     save_every: steps between checkpoint files `<name>-step<N>`, 0 for none.
     overwrite: whether checkpoints of an earlier run may be replaced; else they are numbered.
+    memory: the plan in force, to be shown.
     """
 
     def __init__(
-        self, name: str, metadata: Mapping[str, str], node_id: str, steps: int, save_every: int, overwrite: bool
+        self,
+        name: str,
+        metadata: Mapping[str, str],
+        node_id: str,
+        steps: int,
+        save_every: int,
+        overwrite: bool,
+        memory: TrainingMemory,
     ) -> None:
         self.losses: list[float] = []
         self._name = name
@@ -34,6 +43,7 @@ class RunReport:
         self._node_id = node_id
         self._steps = steps
         self._save_every = save_every
+        self._memory = memory
         self._if_exists = "replace" if overwrite else "number"
         self._progress = comfy.utils.ProgressBar(steps)
         self._last: StepReport | None = None
@@ -47,7 +57,7 @@ class RunReport:
             log.warning("DTI step %d: a gradient was zero or not finite; the vector stayed in place.", report.step)
         if self._save_every and report.step % self._save_every == 0 and report.step < self._steps:
             self.save_checkpoint()
-        show_on_node(_line(report, self._steps), self._node_id)
+        show_on_node(f"{_line(report, self._steps)}   {self._memory}", self._node_id)
         self._progress.update_absolute(report.step, self._steps)
         comfy.model_management.throw_exception_if_processing_interrupted()
 

@@ -1,10 +1,143 @@
-"""The memory plan of a run."""
+"""The memory plan of a run: chosen before anything is loaded, lowered where memory runs out all the same."""
+
 from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+
+import comfy.model_management
+import torch
+
+from .footprint import Footprint, footprint_of
+from .memory_plan import MARGIN_BYTES, MemoryPlan, first_that_fits, ladder, peak_bytes, working_bytes
+
+log = logging.getLogger(__name__)
+
+GB = 1e9
+
+
 class TrainingMemory:
-    def __init__(self, plan): self.plan=plan; self.working_bytes=0; self.unet_bytes=0; self._place=None
+    """Which plan is in force.
+
+    plans: from the fastest that fits to the smallest.
+    footprint: None where nothing is known. free_bytes: on the device.
+    """
+
+    def __init__(
+        self, plans: Sequence[MemoryPlan], footprint: Footprint | None = None, free_bytes: float = float("inf")
+    ) -> None:
+        self._plans = list(plans)
+        self._footprint = footprint
+        self._free_bytes = free_bytes
+        self._place: Callable[[], None] = lambda: None
+
+    @property
+    def plan(self) -> MemoryPlan:
+        """The plan in force."""
+        return self._plans[0]
+
+    @property
+    def working_bytes(self) -> float:
+        """What a step needs beside the weights."""
+        return 0.0 if self._footprint is None else working_bytes(self.plan, self._footprint) + MARGIN_BYTES
+
+    @property
+    def unet_bytes(self) -> float:
+        """Room for weights of a UNet that is streamed."""
+        if self._footprint is None:
+            return 0.0
+        return max(0.0, self._free_bytes - MARGIN_BYTES - peak_bytes(self.plan, self._footprint))
+
+    def __str__(self) -> str:
+        images = "whole batch at once" if not self.plan.microbatch_size else f"{self.plan.microbatch_size} at a time"
+        line = f"memory plan: {self.plan.name}, {images}"
+        if self._footprint is None:
+            return line
+        need = min(peak_bytes(self.plan, self._footprint) + MARGIN_BYTES + self.unet_bytes, self._free_bytes)
+        return f"{line}; about {need / GB:.1f} GB of {self._free_bytes / GB:.1f} GB"
+
     @contextmanager
-    def followed_by(self, place):
-        self._place=place
-        try: yield
-        finally: self._place=None
+    def followed_by(self, place: Callable[[], None]) -> Iterator[None]:
+        """Call `place` when the plan changes, while the context lasts."""
+        self._place = place
+        try:
+            yield
+        finally:
+            self._place = lambda: None
+
+    def step_down(self, error: RuntimeError) -> int:
+        """Put the next smaller plan in force after a step ran out of memory; its images per pass.
+
+        Raises `error` where it is another kind of error, or no smaller plan is left.
+        """
+        if not _is_out_of_memory(error) or len(self._plans) == 1:
+            raise error
+        del self._plans[0]
+        comfy.model_management.soft_empty_cache()
+        log.warning("DTI: out of memory; the step is done again with less. Now %s", self)
+        self._place()
+        return self.plan.microbatch_size
+
+
+def plan_memory(
+    model, clip, *, edge: int, batch_size: int, microbatch_size: int, n_captions: int, wanted: str = ""
+) -> TrainingMemory:
+    """Choose the fastest plan that fits, before anything is loaded.
+
+    Args:
+        model, clip: the host's MODEL and CLIP.
+        edge: of the square images, in pixels.
+        microbatch_size: the most images per pass, 0 for the whole batch.
+        n_captions: the most different captions in a step.
+        wanted: a plan of `PLAN_NAMES` to begin with, "" for the fastest that fits.
+
+    Raises:
+        ValueError: not even the smallest plan fits.
+    """
+    device = model.load_device
+    footprint = _footprint(model, clip, edge, n_captions)
+    free_bytes = free_memory(device)
+    plans = ladder(batch_size, microbatch_size, wanted)
+    number = first_that_fits(plans, footprint, free_bytes)
+    if number < 0:
+        need = peak_bytes(plans[-1], footprint) + MARGIN_BYTES
+        raise ValueError(
+            f"Training at {edge} px needs about {need / GB:.1f} GB on {device} with the smallest memory plan, and "
+            f"{max(free_bytes, 0.0) / GB:.1f} GB can be had. Close other programs that use it, or lower resolution."
+        )
+    # A plan that was asked for is taken at its word; it is lowered when memory does run out.
+    is_wanted = [plan.name == wanted for plan in plans]
+    if wanted and not is_wanted[number]:
+        number = sum(is_wanted) - 1
+    return TrainingMemory(plans[number:], footprint, free_bytes)
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that the host could free on `device` by unloading every model, less what it keeps in reserve."""
+    management = comfy.model_management
+    free = float(management.get_free_memory(device))
+    if management.is_device_cpu(device):
+        return free
+    loaded = (entry for entry in management.current_loaded_models if entry.device == device and entry.model is not None)
+    return free + sum(entry.model_loaded_memory() for entry in loaded) - management.extra_reserved_memory()
+
+
+def _footprint(model, clip, edge: int, n_captions: int) -> Footprint:
+    management = comfy.model_management
+    device, text_device = model.load_device, clip.patcher.load_device
+    dtype = model.get_model_object("manual_cast_dtype") or model.model.get_dtype()
+    if management.should_use_bf16(device):
+        dtype = torch.bfloat16
+    footprint = footprint_of(model.model, clip.cond_stage_model, edge, n_captions, dtype.itemsize)
+    if management.is_device_cpu(device):
+        return replace(footprint, unet_weights=0, text_weights=0, token_tables=0)
+    if text_device != device:
+        return replace(footprint, text_weights=0, token_tables=0, text=0, text_at_work=0)
+    return footprint
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    is_oom = getattr(comfy.model_management, "is_oom", None)
+    return isinstance(error, torch.cuda.OutOfMemoryError) or (is_oom is not None and is_oom(error))

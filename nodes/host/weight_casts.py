@@ -63,9 +63,7 @@ def casts_made_again() -> Iterator[None]:
     def unpack(kept: Tensor | _Cast) -> Tensor:
         if not isinstance(kept, _Cast):
             return kept
-        weight, _ = original(
-            kept.module, dtype=kept.dtype, device=kept.device, bias_dtype=kept.dtype, **kept.options
-        )
+        weight, _ = original(kept.module, dtype=kept.dtype, device=kept.device, bias_dtype=kept.dtype, **kept.options)
         return weight.detach().as_strided(kept.size, kept.stride, kept.offset)
 
     comfy.ops.cast_bias_weight = cast

@@ -1,0 +1,78 @@
+"""One training step on the card, counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from dti_pack.dti_core.captions import OBJECT_TEMPLATES
+from dti_pack.nodes.host.memory_plan import MemoryPlan
+from dti_pack.nodes.host.session import training_session
+from dti_pack.nodes.host.training_memory import TrainingMemory
+
+from benchmarks.memory.card import CARD
+from benchmarks.memory.live_tensors import LiveTensors
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Bytes on the card: at the worst moment of each phase, and by part at the worst of all.
+
+    weights: what lies there all the time. encode, network, text_backward: the three phases of a step.
+    """
+
+    weights: int
+    encode: int
+    network: int
+    text_backward: int
+    parts: dict[str, int]
+
+    @property
+    def peak(self) -> int:
+        """The worst moment of the step."""
+        return max(self.encode, self.network, self.text_backward)
+
+
+def counted_step(model, clip, plan: MemoryPlan, edge: int, batch_size: int = 4, n_captions: int = 4) -> Peaks:
+    """Count a step of `batch_size` images of `edge` pixels, with captions that all differ."""
+    counter = LiveTensors(CARD)
+    microbatch_size = plan.microbatch_size or batch_size
+    phases: dict[str, int] = {}
+    parts: dict[str, dict[str, int]] = {}
+
+    def end(phase: str) -> None:
+        phases[phase], parts[phase] = counter.peak, counter.by_part_at_peak
+        counter.restart()
+
+    with torch.inference_mode(), training_session(model, clip, TrainingMemory([plan])) as (text_encoder, denoiser):
+        for part, module in (("UNet weights", model.model), ("text encoder weights", clip.cond_stage_model)):
+            for tensor in (*module.parameters(), *module.buffers()):
+                counter.add(tensor, part)
+        weights = counter.now
+        vectors = {
+            key: torch.zeros(1, v.dim, device=CARD, requires_grad=True) for key, v in text_encoder.vocabularies.items()
+        }
+        with counter:
+            counter.part = "text encoder activations"
+            conditioning = text_encoder.encode(OBJECT_TEMPLATES[:n_captions], {k: v * 0.4 for k, v in vectors.items()})
+            leaf = conditioning.detached()
+            end("encode")
+            for _ in range(2 if microbatch_size < batch_size else 1):  # the second pass is as all that follow
+                counter.part = "UNet activations"
+                size = (microbatch_size, 4, edge // 8, edge // 8)
+                losses = denoiser.loss(
+                    torch.zeros(size, device=CARD),
+                    leaf.select(torch.zeros(microbatch_size, dtype=torch.int64, device=CARD)),
+                    torch.ones(microbatch_size, device=CARD),
+                    torch.zeros(size, device=CARD),
+                    torch.tensor([[edge, edge, 0, 0, edge, edge]] * microbatch_size),
+                )
+                counter.part = "backward"
+                torch.autograd.backward(losses.sum())
+                del losses
+            end("network")
+            counter.part = "text encoder backward"
+            conditioning.backward(leaf, 1.0)
+            end("text_backward")
+    worst = max(phases, key=lambda phase: phases[phase])
+    return Peaks(weights, phases["encode"], phases["network"], phases["text_backward"], parts[worst])
