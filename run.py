@@ -58,6 +58,13 @@ def test(options: argparse.Namespace, extra: Sequence[str]) -> int:
     return _run([python, "-m", "pytest", *extra], os.environ | chosen) or bool(failed)
 
 
+def memory(options: argparse.Namespace, extra: Sequence[str]) -> int:
+    """Count, without a GPU, what training on full-size SDXL takes on cards of several sizes."""
+    tree = comfyui_tree(options.comfyui)
+    python = given_interpreter(options.python) or own_environment(tree)
+    return _run([str(python), "-m", "benchmarks.memory.table", "--comfyui", str(tree)], host_variables())
+
+
 def host(options: argparse.Namespace, extra: Sequence[str]) -> int:
     """Run ComfyUI with this pack until Ctrl-C; further arguments go to ComfyUI."""
     tree = comfyui_tree(options.comfyui)
@@ -81,7 +88,7 @@ def _run(command: Sequence[str], variables: dict[str, str] | None = None) -> int
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True)
-    for function in (demo, test, host):
+    for function in (demo, test, memory, host):
         text = function.__doc__
         command = commands.add_parser(function.__name__, description=text, help=text, allow_abbrev=False)
         command.set_defaults(run=function)
@@ -94,8 +101,9 @@ def main() -> int:
             command.add_argument("--images", type=Path, metavar="FOLDER", help="your three to six pictures")
             command.add_argument("--initializer", metavar="WORD", help="what they show, in an ordinary word")
     options, extra = parser.parse_known_args()
-    if extra and options.run is demo:
-        parser.error(f"demo does not know {' '.join(extra)}; see python run.py demo --help")
+    if extra and options.run in (demo, memory):
+        name = options.run.__name__
+        parser.error(f"{name} does not know {' '.join(extra)}; see python run.py {name} --help")
     try:
         exit_code: int = options.run(options, extra)
     except SetupError as error:

@@ -162,25 +162,34 @@ def _add_gradients(
     Each distinct caption is encoded once. The network sees leaves, so that one backward pass through the text
     encoders serves all its passes.
     """
-    captions = list(dict.fromkeys(batch.captions))
-    caption_index = torch.tensor([captions.index(caption) for caption in batch.captions])
-    conditioning = text_encoder.encode(captions, vectors)
-    leaf = conditioning.detached()
     device = denoiser.device
-    caption_index, latents, noise = caption_index.to(device), batch.latents.to(device), batch.noise.to(device)
+    captions = list(dict.fromkeys(batch.captions))
+    caption_index = torch.tensor([captions.index(caption) for caption in batch.captions]).to(device)
+    latents, noise = batch.latents.to(device), batch.noise.to(device)
     sigma = denoiser.sigmas(batch.u).to(device)
+    inputs = {key: value.detach().to(device).requires_grad_() for key, value in vectors.items()}
+    conditioning = text_encoder.encode(captions, inputs)
+    leaf = conditioning.detached()
 
     batch_size = len(batch.captions)
-    total = torch.zeros((), device=device)
+    loss = torch.zeros(1, device=device)
     for start in range(0, batch_size, microbatch_size):
         rows = slice(start, start + microbatch_size)
         losses = denoiser.loss(
             latents[rows], leaf.select(caption_index[rows]), sigma[rows], noise[rows], batch.framing[rows]
         )
         torch.autograd.backward(losses.sum() * (loss_scale / batch_size))
-        total += losses.detach().sum()
+        loss += losses.detach().sum() / batch_size
     conditioning.backward(leaf, loss_scale)
-    return float(total) / batch_size
+
+    # The one moment of a step at which the CPU waits for the device.
+    gradients = [torch.zeros_like(v) if v.grad is None else v.grad for v in inputs.values()]
+    read = torch.cat([loss, *(gradient.flatten() for gradient in gradients)]).cpu()
+    parts = read.split([1, *(v.numel() for v in vectors.values())])
+    torch.autograd.backward(
+        list(vectors.values()), [part.reshape(v.shape) for part, v in zip(parts[1:], vectors.values(), strict=True)]
+    )
+    return float(parts[0])
 
 
 def _check_images(images: Sequence[TrainingImage]) -> None:

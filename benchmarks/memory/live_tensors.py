@@ -20,22 +20,18 @@ class LiveTensors(TorchDispatchMode):
     Each storage counts once, however many views it has. Not seen: workspaces inside a kernel, the CUDA context,
     and what fragmentation costs.
 
-    peak: bytes at the worst moment since `restart`. by_part_at_peak: the same by what `part` said when each was made.
+    now: bytes held at this moment. peak: at the worst moment since `restart`. by_part_at_peak: the same by what `part` said when each was made.
     """
 
     def __init__(self, device: torch.device) -> None:
         super().__init__()
         self.part = "other"
+        self.now = 0
         self.peak = 0
         self.by_part_at_peak: dict[str, int] = {}
         self._device = device
         self._live: dict[int, Any] = {}
         self._by_part: defaultdict[str, int] = defaultdict(int)
-
-    @property
-    def now(self) -> int:
-        """Bytes held at this moment."""
-        return sum(self._by_part.values())
 
     def restart(self) -> None:
         """Forget earlier peaks."""
@@ -52,12 +48,14 @@ class LiveTensors(TorchDispatchMode):
         part = part or self.part
         self._live[key] = weakref.ref(storage, lambda _: self._drop(key, size, part))
         self._by_part[part] += size
+        self.now += size
         if self.now > self.peak:
             self.restart()
 
     def _drop(self, key: int, size: int, part: str) -> None:
         del self._live[key]
         self._by_part[part] -= size
+        self.now -= size
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))

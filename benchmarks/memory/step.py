@@ -1,4 +1,4 @@
-"""One training step on the card, counted."""
+"""Training steps on the card, counted."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import torch
 from dti_pack.dti_core.captions import OBJECT_TEMPLATES
+from dti_pack.dti_core.training import StepReport, TrainingConfig, train
+from dti_pack.dti_core.training_data import TrainingImage
 from dti_pack.nodes.host.memory_plan import MemoryPlan
 from dti_pack.nodes.host.session import training_session
 from dti_pack.nodes.host.training_memory import TrainingMemory
 
 from benchmarks.memory.card import CARD
+from benchmarks.memory.crossings import Crossings
 from benchmarks.memory.live_tensors import LiveTensors
 
 
@@ -76,3 +79,18 @@ def counted_step(model, clip, plan: MemoryPlan, edge: int, batch_size: int = 4, 
             end("text_backward")
     worst = max(phases, key=lambda phase: phases[phase])
     return Peaks(weights, phases["encode"], phases["network"], phases["text_backward"], parts[worst])
+
+
+def crossings_of_steps(model, clip, plan: MemoryPlan, edge: int, n_steps: int = 3) -> Crossings:
+    """Run the training loop itself on the card; counted are `n_steps` steps after the first."""
+    crossings = Crossings(CARD)
+    size = edge // 8
+    images = [TrainingImage(torch.zeros(4, size, size), torch.ones(4, size, size), (edge, edge), OBJECT_TEMPLATES)] * 4
+    config = TrainingConfig("dog", magnitude=0.4, steps=n_steps + 1, microbatch_size=plan.microbatch_size)
+
+    def on_step(report: StepReport) -> None:
+        crossings.is_counting = True
+
+    with torch.inference_mode(), crossings, training_session(model, clip, TrainingMemory([plan])) as (encoder, denoiser):
+        train(encoder, denoiser, images, config, on_step)
+    return crossings

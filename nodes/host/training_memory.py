@@ -97,7 +97,7 @@ def plan_memory(
         ValueError: not even the smallest plan fits.
     """
     device = model.load_device
-    footprint = _footprint(model, clip, edge, n_captions)
+    footprint = footprint_on(model, clip, edge, n_captions)
     free_bytes = free_memory(device)
     plans = ladder(batch_size, microbatch_size, wanted)
     number = first_that_fits(plans, footprint, free_bytes)
@@ -124,7 +124,8 @@ def free_memory(device: torch.device) -> float:
     return free + sum(entry.model_loaded_memory() for entry in loaded) - management.extra_reserved_memory()
 
 
-def _footprint(model, clip, edge: int, n_captions: int) -> Footprint:
+def footprint_on(model, clip, edge: int, n_captions: int) -> Footprint:
+    """What a step takes on the devices that the host has for these models; see `plan_memory`."""
     management = comfy.model_management
     device, text_device = model.load_device, clip.patcher.load_device
     dtype = model.get_model_object("manual_cast_dtype") or model.model.get_dtype()
