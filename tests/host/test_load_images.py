@@ -151,6 +151,23 @@ def test_what_is_wrong_is_named(client, folder):
     refused(client, r"broken\.png cannot be read")
 
 
+@pytest.mark.parametrize("which", ["train", "inspect"])
+def test_a_list_where_one_value_is_meant_is_refused(client, checkpoint, folder, which):
+    """Training once with the first of two, in silence, would not be what was asked for."""
+    for number, caption in ((1, "a {}"), (2, "the {}")):
+        put(folder, f"{number}.png", number)
+        (folder / f"{number}.txt").write_text(caption)
+    graph = train(checkpoint, "concept", name="listed", **QUICK)
+    if which == "train":
+        graph["train"]["inputs"]["initializer"] = ["pictures", 2]
+    else:
+        inputs = {"embedding": ["train", 0], "clip": ["checkpoint", 1], "prompt": ["pictures", 2]}
+        graph["inspect"] = node("DTI_NormInspector", **inputs)
+    with pytest.raises(HostError, match=r"got a list of 2 for (initializer|prompt) and takes one") as error:
+        client.run(graph)
+    assert error.value.node_id == which
+
+
 def test_training_says_what_is_odd_about_its_pictures(client, checkpoint, folder):
     put(folder, "1.png", 1)
     shutil.copy(folder / "1.png", folder / "2.png")
