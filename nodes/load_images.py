@@ -100,8 +100,8 @@ class DTILoadConceptImages(io.ComfyNode):
 
 def _summary(names: list[str], pictures: list[Picture], captions: list[str], others: tuple[str, ...]) -> str:
     """How many there are, then one line for each picture."""
-    own = sum(bool(caption) for caption in captions)
-    lines = [f"{len(names)} pictures, {own} with captions" + (", the others by templates" if own < len(names) else "")]
+    without = captions.count("")
+    lines = [f"{len(names)} pictures" + (f", {without} without a caption: templates" if without else "")]
     if others:
         lines.append(f"not used: {', '.join(others)}")
     for name, picture, caption in zip(names, pictures, captions, strict=True):
