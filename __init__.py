@@ -3,6 +3,7 @@
 from comfy_api.latest import ComfyExtension, io
 
 from .nodes.load_embedding import DTILoadEmbedding
+from .nodes.load_images import DTILoadConceptImages
 from .nodes.mix import DTIMix
 from .nodes.norm_inspector import DTINormInspector
 from .nodes.picture_row import DTIPictureRow
@@ -20,6 +21,7 @@ class DTIExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
+            DTILoadConceptImages,
             DTITrain,
             DTILoadEmbedding,
             DTINormInspector,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 from skimage import data
 
 from benchmarks.small_world.subjects import SUBJECTS, pictures_of
@@ -201,7 +201,7 @@ def read_pictures(folder: Path) -> list[Picture]:
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
     if not files:
         raise ValueError(f"{folder} has no pictures ({', '.join(SUFFIXES)}). Put 3 to 6 of your subject there.")
-    return [np.asarray(Image.open(file).convert("RGB")) for file in files]
+    return [np.asarray(ImageOps.exif_transpose(Image.open(file)).convert("RGB")) for file in files]
 
 
 def png(picture: Picture) -> bytes:

@@ -61,16 +61,17 @@ def text_to_image(checkpoint: str, text: Any, **sampling: Any) -> Graph:
 
 
 def train(checkpoint: str, folder: str, **settings: Any) -> Graph:
-    """DTI Train on the pictures of an input folder, by RECIPE but for `settings`."""
+    """DTI Train on the pictures and captions of an input folder, by RECIPE but for `settings`."""
+    own = {} if "images" in settings else {"images": ["pictures", 0], "captions": ["pictures", 2]}
     return {
         "checkpoint": node("CheckpointLoaderSimple", ckpt_name=checkpoint),
-        "pictures": node("LoadImageDataSetFromFolder", folder=folder),
+        "pictures": node("DTI_LoadConceptImages", folder=folder, placeholder="", subfolders=False, background="white"),
         "train": node(
             "DTI_Train",
             model=["checkpoint", 0],
             clip=["checkpoint", 1],
             vae=["checkpoint", 2],
-            **{"images": ["pictures", 0], **RECIPE, **settings},
+            **{**RECIPE, **own, **settings},
         ),
     }
 

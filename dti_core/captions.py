@@ -75,18 +75,23 @@ def captions_by_picture(
 ) -> tuple[tuple[str, ...], ...]:
     """What may be said of each picture.
 
-    One text is a list of captions, one a line, any of which fits any picture; an empty one stands for
-    `templates`. Several texts are one caption per picture. Raises ValueError for another number of texts, and
-    for captions that `check_captions` refuses.
+    A text is a list of captions, one a line; an empty one stands for `templates`. One text fits any picture,
+    several are one for each picture. Raises ValueError for another number of texts, and for captions that
+    `check_captions` refuses.
     """
-    if len(typed) > 1:
-        if len(typed) != n_pictures:
-            raise ValueError(
-                f"got {len(typed)} captions for {n_pictures} pictures; give one caption per picture, "
-                "or one text with a caption per line for all of them."
-            )
-        check_captions(typed)
-        return tuple((caption,) for caption in typed)
-    lines = [line.strip() for text in typed for line in text.splitlines() if line.strip()]
-    check_captions(lines or templates)
-    return (tuple(lines or templates),) * n_pictures
+    texts = [tuple(line.strip() for line in text.splitlines() if line.strip()) for text in typed or [""]]
+    by_text = tuple(lines or tuple(templates) for lines in texts)
+    if len(by_text) == 1 or not any(texts):
+        check_captions(by_text[0])
+        return by_text[:1] * n_pictures
+    if len(by_text) != n_pictures:
+        raise ValueError(
+            f"got {len(by_text)} captions for {n_pictures} pictures; give one caption per picture, "
+            "or one text with a caption per line for all of them."
+        )
+    for number, captions in enumerate(by_text, start=1):
+        try:
+            check_captions(captions)
+        except ValueError as error:
+            raise ValueError(f"picture {number}: {error}") from None
+    return by_text

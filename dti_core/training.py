@@ -185,7 +185,7 @@ def _add_gradients(
     # The one moment of a step at which the CPU waits for the device.
     gradients = [torch.zeros_like(v) if v.grad is None else v.grad for v in inputs.values()]
     read = torch.cat([loss, *(gradient.flatten() for gradient in gradients)]).cpu()
-    parts = read.split([1, *(v.numel() for v in vectors.values())])
+    parts = torch.split(read, [1, *(v.numel() for v in vectors.values())])
     torch.autograd.backward(
         list(vectors.values()), [part.reshape(v.shape) for part, v in zip(parts[1:], vectors.values(), strict=True)]
     )

@@ -11,6 +11,7 @@ from .host.node_text import show_on_node
 from .host.text_encoder import check_fits
 from .inspector.inspection import inspect
 from .inspector.report import report_text
+from .single_values import single_values
 from .sockets import DTIEmbedding
 
 
@@ -61,7 +62,8 @@ class DTINormInspector(io.ComfyNode):
         embedding_4=(),
     ) -> io.NodeOutput:
         # Every input comes as a list, so that a list of embeddings is one picture and not one each.
-        clip, prompt = clip[0], prompt[0]
+        one = single_values("Norm Inspector", {"clip": clip, "prompt": prompt})
+        clip, prompt = one["clip"], one["prompt"]
         embeddings = [*embedding, *embedding_2, *embedding_3, *embedding_4]
         for one in embeddings:
             check_fits(clip, one)

@@ -19,6 +19,8 @@ from .host.run_report import RunReport
 from .host.schema import ADVANCED
 from .host.session import training_session
 from .host.training_memory import plan_memory
+from .host.training_notes import training_notes
+from .single_values import single_values
 from .sockets import DTIEmbedding, if_exists_input, name_input, trigger_output
 
 TEMPLATES = {"object": OBJECT_TEMPLATES, "style": STYLE_TEMPLATES}
@@ -47,7 +49,7 @@ class DTITrain(io.ComfyNode):
                 io.Vae.Input("vae", tooltip="The VAE of the same checkpoint."),
                 io.Image.Input(
                     "images",
-                    tooltip="3 to 6 pictures: a batch, or a list of any sizes as the dataset loaders give it.",
+                    tooltip="3 to 6 pictures: a batch, or a list of any sizes as Load Concept Images gives it.",
                 ),
                 name_input(),
                 io.String.Input(
@@ -69,7 +71,9 @@ class DTITrain(io.ComfyNode):
                     default="",
                     optional=True,
                     tooltip="Your own captions, {} where the new word goes: one a line, drawn at random, or a list "
-                    "with one for each picture. Say what else is to be seen, and it is not learned. Empty: templates.",
+                    "with one for each picture, as Load Concept Images gives it. Naming what else is to be seen "
+                    "leads to words that follow prompts a little better and resemble the pictures a little less. "
+                    "Empty: templates.",
                 ),
                 io.Int.Input(
                     "steps",
@@ -170,7 +174,7 @@ class DTITrain(io.ComfyNode):
     @classmethod
     def execute(cls, images, captions=("",), memory_plan=("auto",), **settings) -> io.NodeOutput:
         # Every input comes as a list, so that a list of pictures is one run and not one run each.
-        one = {name: values[0] for name, values in settings.items()}
+        one = single_values("DTI Train", {**settings, "memory_plan": memory_plan})
         pictures = [picture for batch in images for picture in batch]
         config = TrainingConfig(**{field.name: one[field.name] for field in fields(TrainingConfig)})
         if one["templates"] not in TEMPLATES:
@@ -186,12 +190,13 @@ class DTITrain(io.ComfyNode):
             batch_size=config.batch_size,
             microbatch_size=config.microbatch_size,
             n_captions=min(config.batch_size, len({caption for several in captions for caption in several})),
-            wanted=memory_plan[0].removeprefix("auto"),
+            wanted=one["memory_plan"].removeprefix("auto"),
         )
         config = replace(config, microbatch_size=memory.plan.microbatch_size)
         show_on_node(str(memory), cls.hidden.unique_id)
 
         data = encode_images(one["vae"], pictures, one["resolution"], captions)
+        notes = training_notes(one["clip"], pictures, captions, one["resolution"], cls.hidden.unique_id)
         with training_session(one["model"], one["clip"], memory) as (text_encoder, denoiser):
             denoiser.check_latents(data[0])
             metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"])
@@ -205,5 +210,5 @@ class DTITrain(io.ComfyNode):
         embedding = ConceptEmbedding(name, vectors, metadata)
         path = save_to_folder(embedding, overwrite=overwrite)
         check_reload(one["clip"], embedding)
-        show_on_node(f"saved to {path}", cls.hidden.unique_id)
+        show_on_node("\n".join([f"saved to {path}", *notes]), cls.hidden.unique_id)
         return io.NodeOutput(embedding, {"loss": report.losses}, trigger(name))

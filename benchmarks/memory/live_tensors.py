@@ -20,7 +20,8 @@ class LiveTensors(TorchDispatchMode):
     Each storage counts once, however many views it has. Not seen: workspaces inside a kernel, the CUDA context,
     and what fragmentation costs.
 
-    now: bytes held at this moment. peak: at the worst moment since `restart`. by_part_at_peak: the same by what `part` said when each was made.
+    now, peak: bytes held at this moment, and at the worst one since `restart`.
+    by_part_at_peak: the same by what `part` said when each was made.
     """
 
     def __init__(self, device: torch.device) -> None:

@@ -91,6 +91,10 @@ def crossings_of_steps(model, clip, plan: MemoryPlan, edge: int, n_steps: int = 
     def on_step(report: StepReport) -> None:
         crossings.is_counting = True
 
-    with torch.inference_mode(), crossings, training_session(model, clip, TrainingMemory([plan])) as (encoder, denoiser):
+    with (
+        torch.inference_mode(),
+        crossings,
+        training_session(model, clip, TrainingMemory([plan])) as (encoder, denoiser),
+    ):
         train(encoder, denoiser, images, config, on_step)
     return crossings

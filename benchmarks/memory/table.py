@@ -39,7 +39,7 @@ def main() -> None:
 
     plans = ladder(BATCH_SIZE)
     names = [f"{plan.name}, {plan.microbatch_size} at a time" for plan in plans]
-    print(f"Peak of tensors, GB (10^9 bytes): counted, and in brackets what the pack expects; batch {BATCH_SIZE}, bf16\n")
+    print(f"Peak of tensors in GB (10^9 bytes), in brackets what the pack expects; batch {BATCH_SIZE}, bf16\n")
     print(f"| plan | {' | '.join(f'{edge} px' for edge in RESOLUTIONS)} |\n| --- |{' --- |' * len(RESOLUTIONS)}")
     expected = {}
     rows: dict[str, list[str]] = {name: [] for name in names}

@@ -74,10 +74,10 @@ def test_train_concept(editor, client):
     editor.load(WORKFLOWS / "train_concept.json")
     make_small(editor)
     choose(editor, "DTI_Train", name="browser", initializer="cat", steps=5, resolution=128)
-    run = editor.run()
-    pictures = client.images(run)
-    assert [picture.shape for picture in pictures].count((128, 128, 3)) == 2
-    assert len(pictures) == 3  # and the loss graph
+    shown = shapes(client, editor.run())
+    assert shown.count((128, 128, 3)) == 2
+    assert shown.count((256, 256, 3)) == 3  # what was found
+    assert len(shown) == 6  # and the loss graph
     assert (client.host.base / "models" / "embeddings" / "browser.safetensors").is_file()
 
 
@@ -85,7 +85,9 @@ def test_train_concept_is_shipped_with_the_recipe(editor):
     editor.load(WORKFLOWS / "train_concept.json")
     (train,) = (node for node in editor.api_prompt().values() if node["class_type"] == "DTI_Train")
     settings = {name: value for name, value in train["inputs"].items() if not isinstance(value, list)}
-    assert settings == RECIPE
+    assert settings == {name: value for name, value in RECIPE.items() if name != "captions"}
+    loader, output = train["inputs"]["captions"]
+    assert (editor.api_prompt()[loader]["class_type"], output) == ("DTI_LoadConceptImages", 2)
 
 
 def test_use_concept(editor, client):

@@ -10,7 +10,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from comfy_host.demo import read_pictures
 from comfy_host.environment import REPO, comfyui_tree, comfyui_version, given_interpreter
+
+
+def test_pictures_from_a_phone_are_read_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 20)).save(tmp_path / "phone.jpg", exif=exif)
+    assert read_pictures(tmp_path)[0].shape == (30, 20, 3)
 
 
 def test_the_demo_learns_twice_and_leaves_a_sheet(tmp_path: Path) -> None:

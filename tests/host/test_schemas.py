@@ -18,8 +18,8 @@ def schema(info: dict[str, Any]) -> dict[str, Any]:
         for name, (kind, *options) in info["input"].get(group, {}).items():
             kept = {key: value for key, value in (options or [{}])[0].items() if key in ("default", "min", "max")}
             choices = kind if isinstance(kind, list) else (options or [{}])[0].get("options")
-            # File lists are the user's own.
-            if choices and not any(str(choice).endswith(".safetensors") for choice in choices):
+            # Lists of files and folders are the user's own.
+            if choices and name != "folder" and not any(str(choice).endswith(".safetensors") for choice in choices):
                 kept["choices"] = choices
             inputs[name] = [group, "COMBO" if isinstance(kind, list) else kind, kept]
     return {

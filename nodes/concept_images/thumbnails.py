@@ -1,0 +1,22 @@
+"""What of each picture a square crop may show, small."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ...dti_core.pixels import resize_short_side
+
+EDGE = 256
+
+
+def thumbnails(pictures: Sequence[Tensor]) -> Tensor:
+    """The middle square of each picture `[H, W, 3]`, as `[n, EDGE, EDGE, 3]`: training crops along the long side."""
+    return torch.stack([_middle(resize_short_side(picture, EDGE)) for picture in pictures])
+
+
+def _middle(picture: Tensor) -> Tensor:
+    top, left = ((edge - EDGE) // 2 for edge in picture.shape[:2])
+    return picture[top : top + EDGE, left : left + EDGE]
