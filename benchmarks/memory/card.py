@@ -57,6 +57,7 @@ def full_size_sdxl(
     with ExitStack() as stack:
         for module, name, stand_in in (
             (management, "get_free_memory", _plenty),
+            (management, "ENABLE_PYTORCH_ATTENTION", True),  # as on every NVIDIA card
             (management, "should_use_bf16", lambda *args, **kwargs: compute_dtype == torch.bfloat16),
             (comfy.ops, "scaled_dot_product_attention", _attention),
         ):

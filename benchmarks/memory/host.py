@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import types
-import warnings
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
@@ -12,12 +11,11 @@ REPO = Path(__file__).resolve().parents[2]
 
 def use_host(tree: Path) -> None:
     """Make the ComfyUI in `tree` importable, told that there is no GPU, and the pack as `dti_pack`."""
-    warnings.simplefilter("ignore")  # what the host's packages say while they load
-    sys.path[:0] = [str(tree), str(REPO / "benchmarks")]
+    sys.path += [str(tree), str(REPO / "benchmarks")]
     import comfy.cli_args
 
     comfy.cli_args.args.cpu = True
-    comfy.cli_args.args.use_pytorch_cross_attention = True
+    # As the host loads it, under a name of its own, so that its `nodes` never meets the host's.
     pack = types.ModuleType("dti_pack")
     pack.__path__ = [str(REPO)]
-    sys.modules["dti_pack"] = pack
+    sys.modules.setdefault("dti_pack", pack)

@@ -10,6 +10,7 @@ meta device; to it come workspaces and fragmentation, for which the pack leaves 
 from __future__ import annotations
 
 import argparse
+import warnings
 from pathlib import Path
 
 from benchmarks.memory.host import use_host
@@ -29,6 +30,7 @@ def usable_bytes(card: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--comfyui", type=Path, required=True, help="ComfyUI's folder")
+    warnings.simplefilter("ignore")  # what the host's packages say while they load
     use_host(parser.parse_args().comfyui)
     # These import the host and the pack.
     from dti_pack.nodes.host.memory_plan import first_that_fits, ladder, peak_bytes

@@ -6,7 +6,6 @@ The pack is loaded as the host loads it, under a name of its own, so that its `n
 from __future__ import annotations
 
 import sys
-import types
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,20 +13,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from comfy_host.environment import REPO, comfyui_tree, given_interpreter
-from comfy_host.process import SMALL_SDXL, random_checkpoint
+from benchmarks.memory.host import use_host
+from comfy_host.environment import comfyui_tree, given_interpreter
+from comfy_host.process import random_checkpoint
 
 
 @pytest.fixture(scope="session")
 def comfy_modules() -> None:
     """Put the host on the path, without its server and told that there is no GPU."""
-    sys.path += [str(comfyui_tree()), str(SMALL_SDXL.parent)]
-    import comfy.cli_args
-
-    comfy.cli_args.args.cpu = True
-    pack = types.ModuleType("dti_pack")
-    pack.__path__ = [str(REPO)]
-    sys.modules["dti_pack"] = pack
+    use_host(comfyui_tree())
 
 
 @pytest.fixture(scope="session")

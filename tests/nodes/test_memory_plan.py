@@ -1,0 +1,185 @@
+"""Memory plans: the same gradients from less memory, chosen and lowered as memory allows."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import replace
+
+import pytest
+import torch
+from skimage import data
+
+# A recomputed layer or a cast made again runs the same operations on the same values. Only the number of images per
+# pass changes the kernels, and with them the order in which float32 sums are rounded (2**-24 each): a gradient of
+# this depth then differs in its last few bits.
+ROUNDING = 2e-5
+
+
+@pytest.fixture(scope="module")
+def images(models):
+    from dti_pack.nodes.host.posterior import encode_images
+
+    captions = ("a photo of a {}", "the (small:1.3) {} on a table", "a {}, " + "very " * 80 + "long", "one {}")
+    pictures = [torch.tensor(getattr(data, name)() / 255.0).float() for name in ("chelsea", "coffee")]
+    with torch.inference_mode():
+        return encode_images(models.vae, pictures, 128, [captions] * 2)
+
+
+def plans():
+    from dti_pack.nodes.host.memory_plan import ladder
+
+    return ladder(4)
+
+
+def trained(model, clip, images, memory, retry=None, steps=2):
+    from dti_pack.dti_core.training import TrainingConfig, train
+    from dti_pack.nodes.host.session import training_session
+
+    config = TrainingConfig("cat", steps=steps, microbatch_size=memory.plan.microbatch_size, seed=3)
+    with torch.inference_mode(), training_session(model, clip, memory) as (text_encoder, denoiser):
+        return train(text_encoder, denoiser, images, config, spare_memory=retry or memory.step_down)
+
+
+def assert_same(got, expected):
+    for key in expected:
+        torch.testing.assert_close(got[key], expected[key], rtol=0, atol=ROUNDING * float(expected[key].norm()))
+
+
+def with_lora(model, clip):
+    """Clones that carry a LoRA on attention and feed-forward weights, as the host's Load LoRA makes them."""
+    generator = torch.Generator().manual_seed(11)
+    model, clip = model.clone(), clip.clone()
+    for patcher in (model, clip.patcher):
+        weights = {name: w for name, w in patcher.model.named_parameters() if w.ndim == 2 and "embed" not in name}
+        patches = {}
+        for name in sorted(weights)[::3]:
+            rows, columns = weights[name].shape
+            patches[name] = ("diff", (0.02 * torch.randn(rows, columns, generator=generator),))
+        assert patcher.add_patches(patches) and len(patches) > 10
+    return model, clip
+
+
+@pytest.fixture(params=["plain", "lora"])
+def pair(request, models):
+    return (models.model, models.clip) if request.param == "plain" else with_lora(models.model, models.clip)
+
+
+@pytest.fixture
+def snapshot(models):
+    modules = (models.model.model, models.clip.cond_stage_model)
+    before = [{name: t.clone() for name, t in module.state_dict().items()} for module in modules]
+    yield
+    models.model.detach()
+    models.clip.patcher.detach()
+    for module, tensors in zip(modules, before, strict=True):
+        assert all(torch.equal(t, tensors[name]) for name, t in module.state_dict().items())
+        assert not any("forward" in vars(child) or "encode" in vars(child) for child in module.modules())
+
+
+def test_every_plan_trains_the_same_vectors(pair, images, snapshot):
+    from dti_pack.nodes.host.training_memory import TrainingMemory
+
+    expected = trained(*pair, images, TrainingMemory([replace(plans()[0], microbatch_size=4)]))
+    assert all(float(v.norm()) > 0.1 for v in expected.values())
+    for plan in plans()[1:]:
+        assert_same(trained(*pair, images, TrainingMemory([plan])), expected)
+
+
+@pytest.mark.parametrize("name", ["keep all", "recompute all blocks", "stream all"])
+def test_casts_made_again_are_the_casts(models, images, monkeypatch, name):
+    """In bf16 every weight is cast in every layer; kept or made again, its values are the same bits."""
+    import comfy.model_management
+    from dti_pack.nodes.host import session
+    from dti_pack.nodes.host.training_memory import TrainingMemory
+
+    monkeypatch.setattr(comfy.model_management, "should_use_bf16", lambda *args, **kwargs: True)
+    plan = next(p for p in plans() if (p.name, p.microbatch_size) == (name, 1))
+    made_again = trained(models.model, models.clip, images, TrainingMemory([plan]), steps=1)
+    monkeypatch.setattr(session, "casts_made_again", nullcontext)
+    kept = trained(models.model, models.clip, images, TrainingMemory([plan]), steps=1)
+    for key in kept:
+        torch.testing.assert_close(made_again[key], kept[key], rtol=0, atol=0)
+
+
+def test_no_cast_is_kept_for_backward(models, images, monkeypatch):
+    """Under bf16 a forward pass leaves less behind than one more set of the UNet's weights."""
+    import comfy.model_management
+    from dti_pack.dti_core.captions import OBJECT_TEMPLATES
+    from dti_pack.nodes.host.session import training_session
+
+    from benchmarks.memory.live_tensors import LiveTensors
+
+    monkeypatch.setattr(comfy.model_management, "should_use_bf16", lambda *args, **kwargs: True)
+    counter = LiveTensors(torch.device("cpu"))
+    with torch.inference_mode(), training_session(models.model, models.clip) as (text_encoder, denoiser):
+        vectors = {key: torch.full((1, v.dim), 0.05).requires_grad_() for key, v in text_encoder.vocabularies.items()}
+        conditioning = text_encoder.encode(OBJECT_TEMPLATES[:1], vectors)
+        latents, framing = torch.randn((1, 4, 8, 8)), torch.tensor([[64, 64, 0, 0, 64, 64]])
+        with counter:
+            loss = denoiser.loss(latents, conditioning, torch.ones(1), latents, framing)
+        assert counter.now < sum(2 * w.numel() for w in models.model.model.diffusion_model.parameters())
+        loss.sum().backward()
+        assert all(float(v.grad.norm()) > 0 for v in vectors.values())
+
+
+class OutOfMemory:
+    """Makes the denoiser fail, as an allocator does, while `fails(plan name)`."""
+
+    def __init__(self, monkeypatch, memory, fails, where):
+        from dti_pack.nodes.host.denoiser import HostDenoiser
+        from dti_pack.nodes.host.text_encoder import HostTextEncoder
+
+        self.failed: list[str] = []
+        owner, name = {"network": (HostDenoiser, "loss"), "text": (HostTextEncoder, "encode")}[where]
+        original = getattr(owner, name)
+        calls = iter(range(10**6))
+
+        def allocate(instance, *args):
+            result = original(instance, *args)
+            if next(calls) > 1 and fails(memory.plan.name):
+                self.failed.append(memory.plan.name)
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            return result
+
+        monkeypatch.setattr(owner, name, allocate)
+
+
+@pytest.mark.parametrize("where", ["network", "text"])
+def test_out_of_memory_steps_down_and_trains_the_same(models, images, monkeypatch, where, caplog):
+    from dti_pack.nodes.host.training_memory import TrainingMemory
+
+    expected = trained(models.model, models.clip, images, TrainingMemory(plans()), steps=3)
+    memory = TrainingMemory(plans())
+    fails = OutOfMemory(monkeypatch, memory, lambda name: name in ("keep all", "recompute all blocks"), where)
+    got = trained(models.model, models.clip, images, memory, steps=3)
+    assert fails.failed and memory.plan.name == "recompute feed-forward"
+    assert_same(got, expected)
+    assert "out of memory" in caplog.text and "recompute feed-forward" in caplog.text
+
+
+def test_down_to_streaming_in_the_middle_of_a_run(models, images, monkeypatch, snapshot):
+    from dti_pack.nodes.host.training_memory import TrainingMemory
+
+    expected = trained(models.model, models.clip, images, TrainingMemory(plans()), steps=3)
+    memory = TrainingMemory(plans())
+    OutOfMemory(monkeypatch, memory, lambda name: name != "stream all", "network")
+    assert_same(trained(models.model, models.clip, images, memory, steps=3), expected)
+    assert memory.plan.name == "stream all"
+
+
+def test_the_smallest_plan_out_of_memory_ends_the_run(models, images, monkeypatch, snapshot):
+    from dti_pack.nodes.host.training_memory import TrainingMemory
+
+    memory = TrainingMemory(plans())
+    OutOfMemory(monkeypatch, memory, lambda name: True, "network")
+    with pytest.raises(torch.cuda.OutOfMemoryError, match=r"2\.00 GiB"):
+        trained(models.model, models.clip, images, memory, steps=3)
+
+
+def test_other_errors_do_not_step_down(models, images, monkeypatch):
+    from dti_pack.nodes.host.training_memory import TrainingMemory
+
+    memory = TrainingMemory(plans())
+    with pytest.raises(RuntimeError, match="something else"):
+        memory.step_down(RuntimeError("something else"))
+    assert memory.plan == plans()[0]
