@@ -9,7 +9,6 @@ import secrets
 import time
 from pathlib import Path
 
-
 # A file takes milliseconds to write, so that an older temporary one is of a run that was killed.
 ABANDONED_SECONDS = 3600
 

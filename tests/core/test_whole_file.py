@@ -80,7 +80,7 @@ for number in range(10**6):
 
 def test_a_killed_run_leaves_whole_files_and_nothing_for_long(tmp_path: Path) -> None:
     folder = tmp_path / "embeddings"
-    for _ in range(10):
+    for _ in range(5):
         command = [sys.executable, "-c", KILLED, str(folder)]
         with subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
@@ -90,6 +90,24 @@ def test_a_killed_run_leaves_whole_files_and_nothing_for_long(tmp_path: Path) ->
         sizes = {path.stat().st_size for path in folder.glob("*.safetensors")}
         assert sizes <= {5000}
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_the_name_appears_with_the_whole_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same without luck: at the step that gives the name, nothing has it yet."""
+    path = tmp_path / "dog.safetensors"
+    seen: list[bool] = []
+
+    def noting(step: Callable[..., None]) -> Callable[..., None]:
+        def noted(source: Path, target: Path) -> None:
+            seen.append(path.exists())
+            step(source, target)
+
+        return noted
+
+    for step in ("link", "rename", "replace"):
+        monkeypatch.setattr(os, step, noting(getattr(os, step)))
+    save_embedding(small(), path)
+    assert seen == [False]
 
 
 def test_what_a_killed_run_left_is_removed_by_a_later_one(tmp_path: Path) -> None:
