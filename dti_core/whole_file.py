@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 # A file takes milliseconds to write, so that an older temporary one is of a run that was killed.
@@ -19,12 +20,37 @@ def write_whole(content: bytes, path: Path, overwrite: bool) -> None:
     Raises OSError, FileExistsError among them, with what to do; then no file is left behind, and an existing
     one is as it was.
     """
+    write_together({path: content}, overwrite)
+
+
+def write_together(contents: Mapping[Path, bytes], overwrite: bool) -> None:
+    """As `write_whole` for files that are of use together only; all are on the disk before the first gets its name."""
+    temporary: dict[Path, Path] = {}
+    named: list[Path] = []
+    path = Path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(path.parent)
-        _write(content, path, overwrite)
-    except OSError as error:
-        raise _save_error(error, path) from error
+        for path, content in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(path.parent)
+            temporary[path] = _temporary(path.parent)
+            _write(content, temporary[path])
+        for path, file in temporary.items():
+            if overwrite:
+                os.replace(file, path)
+            else:
+                _move_to_new(file, path)
+            named.append(path)
+    except BaseException as error:
+        for other in [] if overwrite else named:
+            other.unlink()
+        if isinstance(error, OSError):
+            raise _save_error(error, path) from error
+        raise
+    finally:
+        for file in temporary.values():
+            file.unlink(missing_ok=True)
+    for folder in {path.parent for path in named}:
+        _sync_folder(folder)
 
 
 def check_writable(path: Path) -> None:
@@ -42,20 +68,11 @@ def check_writable(path: Path) -> None:
         raise _save_error(error, path) from error
 
 
-def _write(content: bytes, path: Path, overwrite: bool) -> None:
-    temporary = _temporary(path.parent)
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if overwrite:
-            os.replace(temporary, path)
-        else:
-            _move_to_new(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+def _write(content: bytes, path: Path) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _move_to_new(temporary: Path, path: Path) -> None:
