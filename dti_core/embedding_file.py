@@ -22,7 +22,7 @@ from .embedding_formats import ENCODER_NOTE, PLACEHOLDER_NOTE, SINGLE_KEY, recog
 from .embedding_header import FileHeader, check_shapes, check_whole, not_whole, read_header
 from .modelspec import model_name
 from .pickle_file import read_pickle, tensor_info
-from .whole_file import write_whole
+from .whole_file import write_together, write_whole
 
 HASH_NOTE = "modelspec.hash_sha256"
 FORMAT_NOTE = "dti.format"  # in every file of ours, so that it is known for one
@@ -61,19 +61,13 @@ def save_diffusers_pair(
             f"the embedding {embedding.name!r} is for {', '.join(embedding.vectors)}, and diffusers' pair of files is "
             "for clip_l and clip_g (SDXL), or one encoder; save it in this package's own format."
         )
-    word = f"<{embedding.name.rpartition('/')[2]}>"
-    written: list[Path] = []
-    for key, name in zip(keys, (FIRST, SECOND), strict=False):
-        part = ConceptEmbedding(embedding.name, {key: embedding.vectors[key]}, embedding.metadata)
-        try:
-            write_whole(_serialized(part, word), Path(folder) / name, overwrite)
-        except OSError:
-            # Half a pair is worse than none. What was replaced cannot be brought back.
-            for path in [] if overwrite else written:
-                path.unlink()
-            raise
-        written.append(Path(folder) / name)
-    return tuple(written)
+    word, notes = f"<{embedding.name.rpartition('/')[2]}>", embedding.metadata
+    contents = {
+        Path(folder) / name: _serialized(ConceptEmbedding(embedding.name, {key: embedding.vectors[key]}, notes), word)
+        for key, name in zip(keys, (FIRST, SECOND), strict=False)
+    }
+    write_together(contents, overwrite)
+    return tuple(contents)
 
 
 def load_embedding(path: str | Path, bundled: str = "") -> ConceptEmbedding:

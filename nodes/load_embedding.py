@@ -7,9 +7,10 @@ import dataclasses
 from comfy_api.latest import io
 
 from ..dti_core.embedding_file import load_embedding
-from .host.embedding_folder import embedding_files, embedding_path, file_digest, name_of
+from .host.embedding_folder import embedding_files, embedding_path, file_digest, files_called, name_of
 from .host.prompt_outputs import file_outputs
 from .host.schema import ADVANCED
+from .host.trigger_wiring import prompts_that_miss_it
 from .sockets import DTIEmbedding, trigger_output
 
 
@@ -49,9 +50,10 @@ class DTILoadEmbedding(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, embedding, clip=None, name_in_lora="") -> str:
-        """The file's digest: the host runs the node again when the file has changed."""
-        return file_digest(embedding_path(embedding))
+    def fingerprint_inputs(cls, embedding, clip=None, name_in_lora="") -> list[str]:
+        """The host runs the node again when the file has changed, the files that share its name, or the wiring."""
+        same_name = map(str, files_called(name_of(embedding)))
+        return [file_digest(embedding_path(embedding)), *sorted(same_name), *prompts_that_miss_it()]
 
     @classmethod
     def execute(cls, embedding, clip=None, name_in_lora="") -> io.NodeOutput:

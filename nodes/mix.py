@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..dti_core.interpolation import mix
 from .host.prompt_outputs import prompt_outputs
+from .host.trigger_wiring import prompts_that_miss_it
 from .slerp import short_name
 from .sockets import DTIEmbedding, knowing_clip_output, trigger_output
 
@@ -36,6 +37,11 @@ class DTIMix(io.ComfyNode):
                 trigger_output(),
             ],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs) -> list[str]:
+        """What of the wiring `execute` objects to: the host runs the node again when that has changed."""
+        return prompts_that_miss_it()
 
     @classmethod
     def execute(cls, clip=None, **inputs) -> io.NodeOutput:

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from ..dti_core.rescale import rescale
 from .host.prompt_outputs import prompt_outputs
 from .host.text_encoder import HostTextEncoder, check_fits
+from .host.trigger_wiring import prompts_that_miss_it
 from .slerp import short_name
 from .sockets import DTIEmbedding, knowing_clip_output, trigger_output
 
@@ -48,6 +49,11 @@ class DTIRescale(io.ComfyNode):
                 trigger_output(),
             ],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs) -> list[str]:
+        """What of the wiring `execute` objects to: the host runs the node again when that has changed."""
+        return prompts_that_miss_it()
 
     @classmethod
     def execute(cls, embedding, clip, magnitude, factor) -> io.NodeOutput:

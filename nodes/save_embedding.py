@@ -6,8 +6,9 @@ from comfy_api.latest import io, ui
 
 from ..dti_core.derived import renamed
 from ..dti_core.embedding_name import trigger
-from .host.embedding_folder import check_prompt_reads, free_name, save_pair_to_folder, save_to_folder
+from .host.embedding_saving import check_prompt_reads, save_pair_to_folder, save_to_folder
 from .host.node_text import show_on_node
+from .host.owned_files import OwnedFiles
 from .host.prompt_outputs import no_trigger
 from .sockets import DTIEmbedding, if_exists_input, name_input, trigger_output
 
@@ -44,17 +45,23 @@ class DTISaveEmbedding(io.ComfyNode):
             ],
         )
 
+    _files = OwnedFiles()
+
+    @classmethod
+    def fingerprint_inputs(cls, name, **inputs) -> int:
+        """Changes where the file of an earlier run is gone, so that the host runs the node again."""
+        return cls._files.fingerprint(name)
+
     @classmethod
     def execute(cls, embedding, name, if_exists, format) -> io.NodeOutput:
-        pair, replace = format == PAIR, if_exists == "replace"
-        name = free_name(name, if_exists, "/learned_embeds" if pair else "")
-        embedding = renamed(embedding, name)
-        if pair:
-            path = save_pair_to_folder(embedding, overwrite=replace)
+        if format == PAIR:
+            _, path = save_pair_to_folder(renamed(embedding, name), if_exists)
+            files = sorted(path.glob("learned_embeds*.safetensors"))
             text = no_trigger("A prompt cannot read a diffusers pair: bring it there with Load DTI Embedding.")
         else:
-            path = save_to_folder(embedding, overwrite=replace)
-            check_prompt_reads(embedding)
-            text = trigger(name)
+            saved, path = save_to_folder(renamed(embedding, name), if_exists)
+            check_prompt_reads(saved)
+            files, text = [path], trigger(saved.name)
+        cls._files.wrote(name, files)
         show_on_node(f"saved to {path}", cls.hidden.unique_id)
         return io.NodeOutput(text, ui=ui.PreviewText(str(path)))

@@ -8,6 +8,7 @@ from ..dti_core.concept_embedding import ConceptEmbedding
 from ..dti_core.interpolation import lerp, slerp
 from .host.prompt_outputs import prompt_outputs
 from .host.schema import ADVANCED
+from .host.trigger_wiring import prompts_that_miss_it
 from .sockets import DTIEmbedding, knowing_clip_output, trigger_output
 
 METHODS = {"slerp": slerp, "lerp": lerp}
@@ -53,6 +54,11 @@ class DTISlerp(io.ComfyNode):
                 trigger_output(),
             ],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs) -> list[str]:
+        """What of the wiring `execute` objects to: the host runs the node again when that has changed."""
+        return prompts_that_miss_it()
 
     @classmethod
     def execute(cls, embedding_a, embedding_b, t, method, clip=None, t_clip_l=AS_T, t_clip_g=AS_T) -> io.NodeOutput:

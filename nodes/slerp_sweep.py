@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ..dti_core.interpolation import FIGURE_4_RATIOS
 from .host.prompt_outputs import prompt_outputs
+from .host.trigger_wiring import prompts_that_miss_it
 from .slerp import METHODS, between_name
 from .sockets import DTIEmbedding
 
@@ -53,6 +54,11 @@ class DTISlerpSweep(io.ComfyNode):
                 io.String.Output(display_name="labels", is_output_list=True, tooltip="For each word its t."),
             ],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs) -> list[str]:
+        """What of the wiring `execute` objects to: the host runs the node again when that has changed."""
+        return prompts_that_miss_it()
 
     @classmethod
     def execute(cls, embedding_a, embedding_b, clip, ratios, method) -> io.NodeOutput:

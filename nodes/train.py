@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from ..dti_core.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES, captions_by_picture
 from ..dti_core.concept_embedding import ConceptEmbedding
-from ..dti_core.embedding_name import trigger
 from ..dti_core.training import TrainingConfig, train
-from .host.embedding_folder import check_reload, free_name, save_to_folder
+from .host.embedding_saving import free_name
 from .host.memory_plan import PLAN_NAMES
-from .host.metadata import run_metadata
+from .host.metadata import run_metadata, text_notes
 from .host.node_text import show_on_node
+from .host.owned_files import OwnedFiles
 from .host.posterior import encode_images
 from .host.run_report import RunReport
+from .host.saved_result import save_result
 from .host.schema import ADVANCED
 from .host.session import training_session
 from .host.training_memory import plan_memory
@@ -171,6 +172,13 @@ class DTITrain(io.ComfyNode):
             ],
         )
 
+    _files = OwnedFiles()
+
+    @classmethod
+    def fingerprint_inputs(cls, name, **inputs) -> int:
+        """Changes where the file of an earlier run is gone, so that the host runs the node again."""
+        return cls._files.fingerprint(name[0])
+
     @classmethod
     def execute(cls, images, captions=("",), memory_plan=("auto",), **settings) -> io.NodeOutput:
         # Every input comes as a list, so that a list of pictures is one run and not one run each.
@@ -199,16 +207,15 @@ class DTITrain(io.ComfyNode):
         notes = training_notes(one["clip"], pictures, captions, one["resolution"], cls.hidden.unique_id)
         with training_session(one["model"], one["clip"], memory) as (text_encoder, denoiser):
             denoiser.check_latents(data[0])
-            metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"])
+            texts = text_notes(captions, TEMPLATES)
+            metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"], texts)
             node_id = cls.hidden.unique_id
             report = RunReport(name, metadata, node_id, config.steps, one["save_every"], overwrite, memory)
-            try:
+            with report.keeping():
                 vectors = train(text_encoder, denoiser, data, config, report, memory.step_down)
-            except BaseException:
-                report.save_checkpoint()
-                raise
-        embedding = ConceptEmbedding(name, vectors, metadata)
-        path = save_to_folder(embedding, overwrite=overwrite)
-        check_reload(one["clip"], embedding)
-        show_on_node("\n".join([f"saved to {path}", *notes]), cls.hidden.unique_id)
-        return io.NodeOutput(embedding, {"loss": report.losses}, trigger(name))
+        result = save_result(one["clip"], ConceptEmbedding(name, vectors, metadata), overwrite)
+        if result.path is not None:
+            cls._files.wrote(one["name"], [result.path])
+        message = "\n".join([result.message, *notes])
+        show_on_node(message, node_id)
+        return io.NodeOutput(result.embedding, {"loss": report.losses}, result.trigger, ui=ui.PreviewText(message))

@@ -9,13 +9,14 @@ from ...dti_core.embedding_name import trigger
 from .embedding_folder import prompt_reads
 from .prompt_clip import clip_with_embedding
 from .text_encoder import check_fits
+from .trigger_wiring import prompts_that_miss_it
 
 
 def prompt_outputs(clip, embedding: ConceptEmbedding) -> tuple[object, object]:
     """The CLIP and the trigger text by which prompts understand an embedding that is in memory.
 
     Without a CLIP there is neither; whatever is connected to the trigger then stops with a message. Raises
-    ValueError where the embedding does not fit the CLIP.
+    ValueError where the embedding does not fit the CLIP, and where a prompt gets the trigger but not the CLIP.
     """
     if clip is None:
         return None, no_trigger(
@@ -23,6 +24,13 @@ def prompt_outputs(clip, embedding: ConceptEmbedding) -> tuple[object, object]:
             "and that node's clip to the prompt."
         )
     check_fits(clip, embedding)
+    missing = prompts_that_miss_it()
+    if missing:
+        raise ValueError(
+            f"{' and '.join(missing)} would not know the word {embedding.name!r}: it gets this node's trigger, but its "
+            "clip does not come from this node. Connect this node's clip output to it, or keep the word with Save DTI "
+            "Embedding and take the trigger from there."
+        )
     return clip_with_embedding(clip, embedding)
 
 

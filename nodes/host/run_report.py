@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import comfy.model_management
 import comfy.utils
 
 from ...dti_core.concept_embedding import ConceptEmbedding
+from ...dti_core.embedding_name import MAX_LENGTH
 from ...dti_core.training import StepReport
-from .embedding_folder import free_name, save_to_folder
+from .embedding_saving import keep
 from .node_text import show_on_node
 from .training_memory import TrainingMemory
 
@@ -25,6 +27,8 @@ class RunReport:
     save_every: steps between checkpoint files `<name>-step<N>`, 0 for none.
     overwrite: whether checkpoints of an earlier run may be replaced; else they are numbered.
     memory: the plan in force, to be shown.
+
+    A checkpoint that cannot be saved ends nothing: it is said on the node, and the run goes on.
     """
 
     def __init__(
@@ -44,10 +48,11 @@ class RunReport:
         self._steps = steps
         self._save_every = save_every
         self._memory = memory
-        self._if_exists = "replace" if overwrite else "number"
+        self._overwrite = overwrite
         self._progress = comfy.utils.ProgressBar(steps)
         self._last: StepReport | None = None
         self._saved_step = 0
+        self._problem = ""
 
     def __call__(self, report: StepReport) -> None:
         """Take note of one step. Raises the host's interrupt where Stop was pressed."""
@@ -56,20 +61,39 @@ class RunReport:
         if not report.moved:
             log.warning("DTI step %d: a gradient was zero or not finite; the vector stayed in place.", report.step)
         if self._save_every and report.step % self._save_every == 0 and report.step < self._steps:
-            self.save_checkpoint()
-        show_on_node(f"{_line(report, self._steps)}   {self._memory}", self._node_id)
+            self._save_checkpoint()
+        show_on_node(f"{_line(report, self._steps)}   {self._memory}{self._problem}", self._node_id)
         self._progress.update_absolute(report.step, self._steps)
         comfy.model_management.throw_exception_if_processing_interrupted()
 
-    def save_checkpoint(self) -> None:
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Keep the last step where a run ends early. What ended it goes on, whether that works or not."""
+        try:
+            yield
+        except BaseException:
+            self._save_checkpoint()
+            if self._problem:
+                show_on_node(self._problem.strip(), self._node_id)
+            raise
+
+    def _save_checkpoint(self) -> None:
         """Keep what has been learned so far as `<name>-step<N>`, unless that step is on disk already."""
         if self._last is None or self._last.step == self._saved_step:
             return
-        name = free_name(f"{self._name}-step{self._last.step}", self._if_exists)
+        ending = f"-step{self._last.step}"
+        # Room for a number behind it.
+        name = self._name[: MAX_LENGTH - len(ending) - 5].rstrip("./") + ending
         metadata = {**self._metadata, "dti.step": str(self._last.step)}
-        path = save_to_folder(ConceptEmbedding(name, self._last.vectors, metadata), self._if_exists == "replace")
-        log.info("DTI: saved step %d to %s", self._last.step, path)
-        self._saved_step = self._last.step
+        try:
+            _, path = keep(ConceptEmbedding(name, self._last.vectors, metadata), self._overwrite)
+        except Exception as error:
+            log.exception("DTI: step %d was not saved", self._last.step)
+            self._problem = f"\nStep {self._last.step} was not saved: {error}"
+        else:
+            log.info("DTI: saved step %d to %s", self._last.step, path)
+            self._saved_step = self._last.step
+            self._problem = ""
 
 
 def _line(report: StepReport, steps: int) -> str:

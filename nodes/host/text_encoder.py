@@ -13,10 +13,15 @@ from torch import Tensor
 
 from ...dti_core.concept_embedding import ConceptEmbedding
 from ...dti_core.embedding_file import check_widths
+from ...dti_core.embedding_name import trigger
 from ...dti_core.protocols import Conditioning
 from ...dti_core.vocabulary import Vocabulary
 from .encoded_together import Window, encoded_together
-from .prompt_clip import clip_with_embedding
+from .prompt_clip import clip_with_rows
+from .slots import Slot, Slots
+
+# The name by which a caption calls the concept.
+SLOTS = "dti_slots"
 
 
 def sub_tokenizers(clip) -> dict[str, SDTokenizer]:
@@ -44,7 +49,6 @@ class HostTextEncoder:
         self.vocabularies: Mapping[str, Vocabulary] = {
             key: _vocabulary(key, getattr(model, key), tokenizer) for key, tokenizer in self._tokenizers.items()
         }
-        self._slot_clips: dict[int, tuple[object, str]] = {}
         self._tokens: dict[tuple[str, int], dict] = {}
 
     def token_ids(self, text: str) -> dict[str, list[int]]:
@@ -78,7 +82,7 @@ class HostTextEncoder:
                 (window_number, position)
                 for window_number, window in enumerate(windows)
                 for position, (token, _) in enumerate(window)
-                if _is_slot(token)
+                if isinstance(token, Slot)
             ]
             for name, windows in self._slots(caption, n_vectors).items()
         }
@@ -101,14 +105,19 @@ class HostTextEncoder:
         }
 
     def _slots(self, caption: str, n_vectors: int) -> dict:
-        """The caption's tokens with a slot tensor, filled with its row's number, where each vector goes."""
-        if n_vectors not in self._slot_clips:
-            rows = torch.arange(1.0, n_vectors + 1).reshape(-1, 1)
-            slots = {key: rows.repeat(1, v.dim) for key, v in self.vocabularies.items()}
-            self._slot_clips[n_vectors] = clip_with_embedding(self._clip, ConceptEmbedding("dti_slots", slots, {}))
+        """The caption's tokens with a `Slot` where each vector goes."""
         if (caption, n_vectors) not in self._tokens:
-            clip, trigger = self._slot_clips[n_vectors]
-            self._tokens[caption, n_vectors] = clip.tokenize(caption.replace("{}", trigger))
+            clip = clip_with_rows(self._clip, SLOTS, dict.fromkeys(self._tokenizers, Slots(n_vectors)))
+            tokens = clip.tokenize(caption.replace("{}", trigger(SLOTS)))
+            for name, windows in tokens.items():
+                found = sum(isinstance(token, Slot) for window in windows for token, _ in window)
+                if found != n_vectors:
+                    raise RuntimeError(
+                        f"The clip's tokenizer for {name} put {found} of {n_vectors} vectors of the concept into the "
+                        f"caption {caption!r}. Connect the CLIP output of Load Checkpoint, without nodes that change "
+                        "how prompts are read."
+                    )
+            self._tokens[caption, n_vectors] = tokens
         return self._tokens[caption, n_vectors]
 
 
@@ -125,13 +134,8 @@ def _results_on(device: torch.device | None) -> Iterator[None]:
         management.intermediate_device = before
 
 
-def _is_slot(token: int | Tensor) -> bool:
-    # A caption may call other embeddings too; only a slot holds one whole number throughout.
-    return torch.is_tensor(token) and bool(token[0] >= 1) and bool((token == token[0].round()).all())
-
-
-def _fill(token: int | Tensor, rows: Sequence[Tensor]) -> int | Tensor:
-    return rows[round(float(token[0])) - 1] if _is_slot(token) else token
+def _fill(token: int | Tensor | Slot, rows: Sequence[Tensor]) -> int | Tensor:
+    return rows[token.row] if isinstance(token, Slot) else token
 
 
 def _encoder_key(name: str, vectors: Mapping[str, object]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -61,6 +62,24 @@ def test_half_a_pair_is_never_left(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         save_diffusers_pair(embedding, tmp_path)
     assert os.listdir(tmp_path) == ["learned_embeds_2.safetensors"]
+
+
+def test_a_disk_that_fills_up_leaves_the_old_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = (ConceptEmbedding("dog", {"clip_l": rows(2, 64, s), "clip_g": rows(2, 96, s)}) for s in (1, 2))
+    paths = save_diffusers_pair(old, tmp_path)
+    before = [path.read_bytes() for path in paths]
+    calls: list[int] = []
+
+    def full_at_the_second(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full_at_the_second)
+    with pytest.raises(OSError, match=r"No space left.*learned_embeds_2"):
+        save_diffusers_pair(new, tmp_path, overwrite=True)
+    assert [path.read_bytes() for path in paths] == before
+    assert sorted(os.listdir(tmp_path)) == [path.name for path in paths]
 
 
 def test_the_pair_of_one_encoder_is_one_file_and_of_others_refused(tmp_path: Path) -> None:

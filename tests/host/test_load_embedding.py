@@ -66,6 +66,18 @@ def test_a_typed_trigger_behind_the_loader_is_never_stale(client, checkpoint):
     assert (typed() != first).any()
 
 
+def test_a_second_file_of_that_name_changes_nothing(client, checkpoint):
+    """A prompt alone would read either; the loader had given the plain name before."""
+    write(client, "double", 1, {"clip_l": 64, "clip_g": 96})
+    first = picture(client, graph(checkpoint, "double.safetensors"))
+    write(client, "pets/double", 2, {"clip_l": 64, "clip_g": 96})
+    assert (picture(client, graph(checkpoint, "double.safetensors", "a photo of {} in the rain")) == first).all()
+    second = picture(client, graph(checkpoint, "pets/double.safetensors"))
+    assert (second != first).any()
+    typed = text_to_image(checkpoint, "a photo of embedding:pets/double in the rain", seed=3)
+    assert (picture(client, typed) == second).all()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

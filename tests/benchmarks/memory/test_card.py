@@ -91,7 +91,8 @@ def test_crossings_are_seen():
         there.cpu()
         float(there.sum())
         here.copy_(there)
-        there + here
+        with pytest.raises(RuntimeError, match="not on the expected device"):
+            there + here
         there + torch.tensor(1.0)  # a number, which CUDA takes
         there.to("meta", torch.float64)
     assert sum(crossings.waits.values()) == 3
