@@ -149,6 +149,7 @@ def test_the_judge_is_asked_only_for_what_a_picture_shows() -> None:
 
 
 def test_an_attribute_the_judge_cannot_tell_does_not_judge() -> None:
+    torch.manual_seed(0)
     judge = Judge(Network(), {"shape": 0.99, "size": 0.9})
     pictures = pictures_of(SUBJECTS[0])
     assert judge.trusted == {"shape"}
