@@ -126,7 +126,7 @@ def test_smoothness():
     angles = np.linspace(0, 1, 11)
     even = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
     smooth = smoothness([even])
-    # Of pictures in float32: the cosine of a step of 0.1 is good to an eps, and so the step to ten.
+    # The points are float32: a chord of 0.1 is good to ten eps of its own.
     assert (smooth.largest_step, smooth.detour, smooth.ends) == pytest.approx((0.1, 1.0, 1.0), abs=1e-4)
     jump = np.concatenate([np.repeat(even[:1], 6, 0), np.repeat(even[-1:], 5, 0)])
     assert smoothness([jump]).largest_step == pytest.approx(1.0)
