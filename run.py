@@ -52,7 +52,7 @@ def demo(options: argparse.Namespace, extra: Sequence[str]) -> int:
 
 
 def test(options: argparse.Namespace, extra: Sequence[str]) -> int:
-    """Check the style and the types, then run pytest, on numbers twice; arguments for pytest leave out all but that."""
+    """Check style and types, run pytest, and once more what compares numbers; with arguments, only pytest with them."""
     tree = comfyui_tree(options.comfyui)
     python = str(own_environment(tree, "test"))
     failed = [] if extra else [tool for tool in ("ruff check", "mypy") if _run([python, "-m", *tool.split()])]
