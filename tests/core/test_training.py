@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from dti_core.protocols import Conditioning
 from dti_core.training import TrainingConfig, train
 from dti_core.training_data import TrainingImage
 from dti_core.vocabulary import Vocabulary
+from tests.rounding import EPS32
 
 WIDTHS = {"clip_l": 6, "clip_g": 8}
 
@@ -79,6 +81,7 @@ def run(config, images, denoiser_change=None):
 
 def test_finds_the_target(config, images):
     vectors, reports, _, denoiser = run(config, images)
+    # It circles the target at less than a step, which is 0.05 radians of 0.24 and of 0.29: 0.019 together.
     assert torch.dist(torch.cat([vectors[key][0] for key in WIDTHS]), denoiser.target) < 0.03
     assert reports[-1].loss < 0.02 * reports[0].loss
     assert [report.step for report in reports] == list(range(1, 61))
@@ -87,14 +90,15 @@ def test_finds_the_target(config, images):
 def test_length_is_the_vocabulary_mean(config, images):
     vectors, _, text_encoder, _ = run(config, images)
     for key, rows in vectors.items():
-        assert rows.norm(dim=-1).item() == pytest.approx(text_encoder.vocabularies[key].mean, rel=1e-6)
+        assert rows.norm(dim=-1).item() == pytest.approx(text_encoder.vocabularies[key].mean, rel=8 * EPS32)
 
 
 def test_reports_angle_and_gradient(config, images):
     _, reports, _, _ = run(config, images)
     first = reports[0]
     for key in WIDTHS:
-        assert first.angle_to_prior[key] == pytest.approx(torch.rad2deg(torch.tensor(0.05).atan()).item(), rel=1e-4)
+        # The chord of 0.05 is a difference of unit vectors: an eps of theirs is 20 of its own.
+        assert first.angle_to_prior[key] == pytest.approx(math.degrees(math.atan(0.05)), rel=20 * 8 * EPS32)
         assert first.data_gradient_norm[key] > 0
     assert first.moved
 
@@ -108,8 +112,9 @@ def test_kappa_is_held_against_the_batch_mean_gradient(config, images):
     without, _, _, _ = run(dataclasses.replace(config, kappa=0.0), images)
     assert denoiser.rows[:4] == [3, 1, 3, 1]
     for key in WIDTHS:
-        torch.testing.assert_close(split[key], whole[key], rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(scaled[key], whole[key], rtol=1e-4, atol=1e-5)
+        # Steps of a fixed length around the target carry rounding on, over 60 of them; the prior itself moves 1e-2.
+        torch.testing.assert_close(split[key], whole[key], atol=60 * 2 * EPS32, rtol=0)
+        torch.testing.assert_close(scaled[key], whole[key], atol=60 * 2 * EPS32, rtol=0)
         assert (without[key] - whole[key]).abs().max() > 1e-3
 
 
@@ -122,6 +127,7 @@ def test_each_distinct_caption_is_encoded_once(config, images):
 def test_same_seed_same_vectors(config, images):
     first, second, other = (run(dataclasses.replace(config, seed=seed), images)[0] for seed in (1, 1, 2))
     for key in WIDTHS:
+        # Bit for bit: the same operations on the same shapes.
         assert torch.equal(first[key], second[key])
     assert set(first) == set(other)
 
@@ -133,8 +139,9 @@ def test_a_gradient_that_is_not_finite_moves_nothing_and_is_reported(config, ima
     vectors, reports, text_encoder, _ = run(dataclasses.replace(config, steps=3), images, break_loss)
     assert not any(report.moved for report in reports)
     start = text_encoder.vocabularies["clip_l"].rows([3])
+    # Divided by its norm, given a length, and divided again.
     torch.testing.assert_close(
-        torch.nn.functional.normalize(vectors["clip_l"]), torch.nn.functional.normalize(start), rtol=1e-6, atol=1e-7
+        torch.nn.functional.normalize(vectors["clip_l"]), torch.nn.functional.normalize(start), atol=8 * EPS32, rtol=0
     )
 
 
@@ -175,7 +182,8 @@ def test_several_vectors(config, images):
     table = text_encoder.vocabularies["clip_l"]
     for row, token in zip(vectors["clip_l"], (3, 4, 3), strict=True):
         cosine = torch.nn.functional.cosine_similarity(row, table.rows([token])[0], dim=0)
-        assert cosine.item() == pytest.approx(torch.tensor(0.05).atan().cos().item(), abs=1e-5)
+        # The cosine is good to a few eps, and flat here: twice the angle would be 4e-3 away.
+        assert cosine.item() == pytest.approx(math.cos(math.atan(0.05)), abs=16 * EPS32)
 
 
 def test_no_images(config):

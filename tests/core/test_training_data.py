@@ -37,6 +37,7 @@ def test_posterior_is_sampled_anew():
     generator = torch.Generator().manual_seed(0)
     batch = draw_batch([image(16, 16, std=2.0)], 8, generator)
     residual = batch.latents - torch.arange(16.0)
+    # Of 8192 draws the mean has an error of 0.022 and the deviation of 0.016.
     assert abs(residual.mean().item()) < 0.1
     assert abs(residual.std().item() - 2) < 0.1
     assert not torch.equal(batch.latents[0], batch.latents[1])

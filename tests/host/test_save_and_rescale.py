@@ -70,10 +70,10 @@ def test_rescaled_saved_and_typed(client, checkpoint):
     rescaled = client.images(run, "picture")[0]
     assert run.outputs["save"]["text"] == [str(folder(client) / "calm" / "long.safetensors")]
     saved = load_file(folder(client) / "calm" / "long.safetensors")
-    # The mean norms of the small model's two vocabularies.
+    # The mean norms of the small model's two vocabularies, to two digits; what is not rescaled has 8.
     for key, mean in (("clip_l", 0.39), ("clip_g", 0.45)):
         torch.testing.assert_close(saved[key] / saved[key].norm(dim=-1, keepdim=True), vectors(1)[key] / 0.4)
-        assert saved[key].norm(dim=-1).tolist() == pytest.approx([mean] * 2, abs=0.02)
+        assert saved[key].norm(dim=-1).tolist() == pytest.approx([mean] * 2, abs=0.01)
     typed = text_to_image(checkpoint, PROMPT.replace("{}", "embedding:calm/long"), steps=2, size=64, seed=3)
     assert (picture(client, typed) == rescaled).all()
     assert (loaded(client, checkpoint, "calm/long.safetensors") == rescaled).all()

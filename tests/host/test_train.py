@@ -69,6 +69,7 @@ def test_a_word_is_learned_saved_and_painted(client, checkpoint):
     with safe_open(saved(client, "pets/chelsea"), "pt") as file:
         assert sorted(file.keys()) == ["clip_g", "clip_l"]
         assert {key: tuple(file.get_tensor(key).shape) for key in file.keys()} == {"clip_l": (1, 64), "clip_g": (1, 96)}
+        # The mean of the small world's words, to two digits.
         assert file.get_tensor("clip_l").norm().item() == pytest.approx(0.39, abs=0.01)
         assert file.metadata()["dti.initializer"] == "cat"
         assert file.metadata()["modelspec.trigger_phrase"] == "embedding:pets/chelsea"

@@ -8,7 +8,12 @@ import sys
 import pytest
 import torch
 
+from tests.rounding import EPS32
+
 PROMPT = "a photo of a {} in the snow"
+# Hidden states reach 7 and pass through all blocks. How many prompts go together may change the order of sums in each:
+# some ten eps of the largest. Another layer, token or window is off by 1.
+STATES = {"atol": 100 * 7 * EPS32, "rtol": 0}
 
 
 @pytest.fixture
@@ -51,7 +56,7 @@ def test_hidden_states_are_the_hosts(models, probe, key):
     states = probe.hidden_states(PROMPT, word(probe, "dog"))[key]
     own = all_layers(models.clip, key, PROMPT.replace("{}", "dog"))[0, 5]
     assert states.shape == (1, len(own) + 1, own.shape[-1])
-    torch.testing.assert_close(states[0, 1:], own)
+    torch.testing.assert_close(states[0, 1:], own, **STATES)
 
 
 @pytest.mark.parametrize("key", ["clip_l", "clip_g"])
@@ -77,7 +82,7 @@ def test_a_word_in_the_second_window_is_found(models, probe):
     states = probe.hidden_states(prompt, word(probe, "dog"))["clip_l"]
     own = all_layers(models.clip, "clip_l", prompt.replace("{}", "dog"))
     assert own.shape[0] == 2
-    torch.testing.assert_close(states[0, 1:], own[1, 6])
+    torch.testing.assert_close(states[0, 1:], own[1, 6], **STATES)
 
 
 def test_another_embedding_in_the_prompt_is_left_alone(models, probe):
@@ -88,7 +93,7 @@ def test_another_embedding_in_the_prompt_is_left_alone(models, probe):
     prompt = f"a {{}} in the style of{trigger}today"
     states = EncoderProbe(clip).hidden_states(prompt, word(probe, "dog"))["clip_g"]
     own = all_layers(clip, "clip_g", prompt.replace("{}", "dog"))
-    torch.testing.assert_close(states[0, 1:], own[0, 2])
+    torch.testing.assert_close(states[0, 1:], own[0, 2], **STATES)
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -122,8 +127,9 @@ def test_a_word_inspected_as_its_own_initializer_has_its_turns(probe):
     one = ConceptEmbedding("copy", word(probe, "dog"), {"dti.initializer": "dog"})
     for found in inspected(probe, one).values():
         assert found.reference_label == "initializer 'dog'"
-        assert found.norms.vectors[0].initializer_angle == pytest.approx(0, abs=0.05)
-        torch.testing.assert_close(found.turning.per_block, found.reference.per_block)
+        # Degrees of float32: an eps is 7e-6, of a state of 7 a hundred eps are 5e-3.
+        assert found.norms.vectors[0].initializer_angle == pytest.approx(0, abs=1e-3)
+        torch.testing.assert_close(found.turning.per_block, found.reference.per_block, atol=5e-3, rtol=0)
         assert found.norms.vectors[0].by_cosine[0].word == "dog</w>"
 
 
@@ -139,7 +145,8 @@ def test_a_longer_vector_loses_position_and_turns_less(probe):
     for key in short:
         assert long[key].position.own.item() < short[key].position.own.item() / 8
         assert long[key].turning.per_block[0] < short[key].turning.per_block[0]
-        assert long[key].reference.per_block[0] == pytest.approx(short[key].reference.per_block[0].item(), rel=0.01)
+        # One direction at one length, but reached by two divisions; the first block turns it by 80 degrees.
+        assert long[key].reference.per_block[0] == pytest.approx(short[key].reference.per_block[0].item(), abs=5e-3)
 
 
 @pytest.mark.parametrize(("scale", "n_vectors", "count"), [(0.0, 1, 1), (0.4, 2, 1), (7.0, 1, 4), (0.4, 1, 9)])

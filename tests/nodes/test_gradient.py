@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.rounding import EPS32
+
 CAPTIONS = ("a photo of a {}", "a {} on a red table, in the rain", "the (small:1.3) {}")
 
 
@@ -34,17 +36,17 @@ def chain(models, node_mode):
 @pytest.mark.parametrize("key", ["clip_l", "clip_g"])
 @pytest.mark.parametrize("row", [0, 1])
 def test_gradient_matches_central_differences(chain, key, row):
-    """The host computes in float32, so a loss near 1 carries rounding of about 1e-7.
+    """The host computes in float32, so a loss near 1 carries rounding of a few 1e-7.
 
-    Along the gradient, with a step of 2e-2 on a vector of length 0.4, rounding adds about 1e-7 / 4e-2 to the
-    difference and the third derivative about as much; against slopes of a few 1e-3 that is well under 2 %.
+    Along the gradient, with a step of 2e-2 on a vector of norm 0.4, rounding adds about 3e-7 / 4e-2 to the
+    difference, 1e-5; against slopes near 0.1 that is nothing. The third derivative adds up to 0.5 %.
     """
     loss, start, _ = chain
     vectors = {k: v.clone().requires_grad_() for k, v in start.items()}
     loss(vectors).backward()
     gradient = vectors[key].grad[row]
     slope = gradient.norm()
-    assert slope > 1e-4
+    assert slope > 1e-2
     step = torch.zeros_like(start[key])
     step[row] = 2e-2 * gradient / slope
     with torch.no_grad():
@@ -72,7 +74,9 @@ def test_detached_conditioning_gives_the_same_gradient(chain):
         (1024 * denoiser.loss(latents[rows], leaf.select(rows), sigma[rows], noise[rows], framing).sum() / 3).backward()
     conditioning.backward(leaf, 1024)
     for key in start:
-        torch.testing.assert_close(parts[key].grad, whole[key].grad, rtol=1e-3, atol=1e-7)
+        # The same sums in another order, through the depth of a UNet and a text encoder: some ten eps of the largest.
+        bound = 1000 * EPS32 * whole[key].grad.abs().max().item()
+        torch.testing.assert_close(parts[key].grad, whole[key].grad, atol=bound, rtol=0)
 
 
 def test_no_frozen_weight_receives_a_gradient(chain, models):

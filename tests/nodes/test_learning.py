@@ -56,4 +56,5 @@ def test_training_beats_the_initializer_and_random_steps(run):
     walks = [initial - objective(random_walk(start, seed)) for seed in range(RANDOM_RUNS)]
     trained = initial - objective(train(text_encoder, denoiser, images, TrainingConfig("cat", steps=STEPS, seed=1)))
     assert trained > 0
+    # 0.095 against 0.004: 80 steps under rounding of another kind change the sixth digit.
     assert trained > 2 * max(walks)

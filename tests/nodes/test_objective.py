@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.rounding import EPS32
+
 
 def sampling(prediction, schedule, settings=None):
     """A host `model_sampling` as its models have it."""
@@ -26,6 +28,11 @@ def data():
     return x0, noise, 0.3 * error
 
 
+def rounding(x0, sigma):
+    """Where the error is a difference of x0's size divided by sigma, half a dozen roundings of x0 are too."""
+    return {"atol": 6 * EPS32 * x0.abs().max().item() / sigma.min().item(), "rtol": 0}
+
+
 def error_read_off(model_sampling, output, x0, noise, sigma):
     from dti_pack.nodes.host.denoiser import training_error
 
@@ -39,7 +46,7 @@ def test_eps_error_is_the_noise_error(host, data):
     model_sampling = sampling(host.EPS, host.ModelSamplingDiscrete)
     sigma = model_sampling.sigmas[[0, 100, 500, 900, 999]]
     read = error_read_off(model_sampling, noise + error, x0, noise, sigma)
-    torch.testing.assert_close(read, error, atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(read, error, **rounding(x0, sigma))
 
 
 @pytest.mark.parametrize("zero_terminal_snr", [False, True])
@@ -52,7 +59,7 @@ def test_v_error_is_the_v_error(host, data, zero_terminal_snr):
     column = sigma.double().reshape(-1, 1, 1, 1)
     target = ((noise - column * x0) / (column**2 + 1).sqrt()).float()
     read = error_read_off(model_sampling, target + error, x0, noise, sigma)
-    torch.testing.assert_close(read.abs(), error.abs(), atol=2e-5, rtol=1e-3)
+    torch.testing.assert_close(read.abs(), error.abs(), **rounding(x0, sigma))
 
 
 def test_flow_error_is_the_velocity_error(host, data):
@@ -60,7 +67,7 @@ def test_flow_error_is_the_velocity_error(host, data):
     model_sampling = sampling(host.CONST, host.ModelSamplingDiscreteFlow, {"shift": 3.0})
     sigma = model_sampling.sigmas[[0, 100, 500, 900, 999]]
     read = error_read_off(model_sampling, noise - x0 + error, x0, noise, sigma)
-    torch.testing.assert_close(read, error, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(read, error, **rounding(x0, sigma))
 
 
 def test_unknown_sampling_is_refused(host):

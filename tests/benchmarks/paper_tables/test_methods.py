@@ -15,6 +15,8 @@ from paper_tables.settings import Settings
 from paper_tables.updates import AdamWUpdate, share_left
 from torch import Tensor
 
+from tests.rounding import EPS32
+
 WIDTHS = {"clip_l": 6, "clip_g": 8}
 
 
@@ -106,24 +108,26 @@ def test_every_method_sees_the_same_batches(images):
 
 def test_the_loop_without_options_is_the_products(images):
     """SphereUpdate in this loop against dti_core.training.train: kappa_share is so small that it does nothing."""
-    product, _, _, _ = trained(images, Settings(steps=40, kappa=0.0))
-    ours, _, _, _ = trained(images, Settings(steps=40, kappa=0.0, kappa_share=1e-12))
+    product, _, _, _ = trained(images, Settings(steps=40, kappa=0.0), noise=0.3)
+    ours, _, _, _ = trained(images, Settings(steps=40, kappa=0.0, kappa_share=1e-12), noise=0.3)
     for key in WIDTHS:
-        torch.testing.assert_close(ours[key], product[key], rtol=1e-5, atol=1e-7)
+        # Each of 40 steps may round once or twice; other batches would move 5e-2, a share of 1e-3 already 1e-4.
+        torch.testing.assert_close(ours[key], product[key], atol=40 * 2 * EPS32, rtol=0)
 
 
 def test_textual_inversions_norm_grows_with_the_rate_and_the_projected_one_does_not(images):
     low, high = (trained(images, Settings("ti", steps=150, learning_rate=rate), noise=3.0)[0] for rate in (5e-4, 5e-2))
     projected, _, text_encoder, _ = trained(images, Settings("adamw_sphere", steps=150, learning_rate=5e-2), noise=3.0)
     for key, table in text_encoder.vocabularies.items():
+        # 2.7 times.
         assert high[key].norm() > 1.5 * low[key].norm()
-        assert projected[key].norm().item() == pytest.approx(table.mean, rel=1e-5)
+        assert projected[key].norm().item() == pytest.approx(table.mean, rel=8 * EPS32)
 
 
 def test_the_length_in_training_is_what_was_asked_for(images):
     vectors, _, text_encoder, _ = trained(images, Settings(steps=5, magnitude="5x"))
     for key, table in text_encoder.vocabularies.items():
-        assert vectors[key].norm().item() == pytest.approx(5 * table.mean, rel=1e-5)
+        assert vectors[key].norm().item() == pytest.approx(5 * table.mean, rel=8 * EPS32)
 
 
 def test_averaging_and_decay_settle_nearer_to_the_target(images):
@@ -135,6 +139,7 @@ def test_averaging_and_decay_settle_nearer_to_the_target(images):
         return total
 
     plain = Settings(steps=120, kappa=0.0, learning_rate=0.1)
+    # 0.3 of it both.
     assert miss(dataclasses.replace(plain, average=40)) < 0.8 * miss(plain)
     assert miss(dataclasses.replace(plain, decay="cosine")) < 0.8 * miss(plain)
 

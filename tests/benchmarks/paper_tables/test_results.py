@@ -27,6 +27,7 @@ def test_bootstrap_on_known_cases():
     values = np.random.default_rng(0).normal(0.5, 0.1, (200, 1))
     interval = bootstrap(values)
     error = values.std() / np.sqrt(200)
+    # The interval's own error is that of quantiles from a finite number of resamples, a few percent; here 0.6.
     assert interval.mean == pytest.approx(values.mean())
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * error, rel=0.08)
     # Seeds that differ widen the interval of concepts that do not.
@@ -125,6 +126,7 @@ def test_smoothness():
     angles = np.linspace(0, 1, 11)
     even = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
     smooth = smoothness([even])
+    # The points are float32: a chord of 0.1 is good to ten eps of its own.
     assert (smooth.largest_step, smooth.detour, smooth.ends) == pytest.approx((0.1, 1.0, 1.0), abs=1e-4)
     jump = np.concatenate([np.repeat(even[:1], 6, 0), np.repeat(even[-1:], 5, 0)])
     assert smoothness([jump]).largest_step == pytest.approx(1.0)

@@ -19,6 +19,7 @@ from benchmarks.small_world.scenes import Look, Scene, Thing
 from benchmarks.small_world.shapes import SHAPES
 from benchmarks.small_world.subjects import PICTURES, STYLES, SUBJECTS, pictures_of, scenes_of
 from benchmarks.small_world.tokens import PIECES, known_words
+from tests.rounding import EPS32
 
 LOOK_WORDS = {"medium": words.MEDIUM_WORDS, "finish": words.FINISH_WORDS, "tint": words.TINT_WORDS}
 
@@ -90,6 +91,7 @@ def test_captions_use_known_words_and_some_are_empty() -> None:
     rng, known = np.random.default_rng(2), set(known_words())
     texts = [describe(scene_at(index), rng).text for index in range(1500)]
     assert {piece for text in texts for piece in PIECES.findall(text)} <= known
+    # A tenth is left empty: of 1500 drawn, 0.1 with an error of 0.008.
     assert 0.07 < np.mean([not text for text in texts]) < 0.13
     assert len(known) > 200
     again = np.random.default_rng(2)
@@ -149,10 +151,11 @@ def test_the_judge_is_asked_only_for_what_a_picture_shows() -> None:
 
 
 def test_an_attribute_the_judge_cannot_tell_does_not_judge() -> None:
+    torch.manual_seed(0)
     judge = Judge(Network(), {"shape": 0.99, "size": 0.9})
     pictures = pictures_of(SUBJECTS[0])
     assert judge.trusted == {"shape"}
     assert set(judge.holds(pictures, {"shape": "star", "size": "large"})) <= {0.0, 1.0}
     with pytest.raises(ValueError, match="none of"):
         judge.holds(pictures, {"size": "large"})
-    np.testing.assert_allclose(np.linalg.norm(judge.embed(pictures), axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(judge.embed(pictures), axis=1), 1, atol=16 * EPS32)
