@@ -97,15 +97,14 @@ def _encoders(
     path: Path, inner: Mapping[str, TensorInfo], metadata: Mapping[str, str]
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
     """Tensor names by encoder key, and notes."""
-    named = {name: key for name in inner if (key := named_encoder(name)) is not None}
-    if named:
-        notes = {}
-        if by_width := _mistaken_clips(named, inner):
-            notes[RENAMED_NOTE] = ", ".join(f"{name} is {key}'s" for name, key in by_width.items())
+    keys = {name: key for name in inner if (key := named_encoder(name)) is not None}
+    if keys:
+        mistaken = _mistaken_clips(keys, inner)
+        notes = {RENAMED_NOTE: ", ".join(f"{name} is {key}'s" for name, key in mistaken.items())} if mistaken else {}
         # Encoders that came after this was written keep their own names.
-        unknown = {name: name for name in inner if ENCODER_KEY.fullmatch(name) and name not in SINGLE_KEYS}
+        later = {name: name for name in inner if ENCODER_KEY.fullmatch(name) and not _is_named(name)}
         found: dict[str, tuple[str, ...]] = {}
-        for name, key in {**named, **by_width, **{n: k for n, k in unknown.items() if n not in named}}.items():
+        for name, key in {**keys, **mistaken, **later}.items():
             found.setdefault(key, (name,))
         return found, notes
     if len(inner) == 1:
