@@ -19,8 +19,10 @@ class ConceptEmbedding:
     copies on the CPU, so that a run that goes on does not change an embedding it has handed out. `metadata`
     goes into the file.
 
-    Raises ValueError where the vectors are missing, not 2-D, not floating point or not finite, where encoders
-    differ in the number of vectors, and for metadata that is not text.
+    Encoders may differ in the number of vectors, as the host reads such files too; what training makes does not.
+
+    Raises ValueError where the vectors are missing, not 2-D, not floating point or not finite, and for metadata
+    that is not text.
     """
 
     name: str
@@ -34,12 +36,6 @@ class ConceptEmbedding:
             )
         for key, rows in self.vectors.items():
             _check_vectors(self.name, key, rows)
-        counts = {key: len(rows) for key, rows in self.vectors.items()}
-        if len(set(counts.values())) > 1:
-            raise ValueError(
-                f"embedding {self.name!r} has different numbers of vectors: {counts}; "
-                "every encoder needs the same number, because they read the same prompt."
-            )
         for key, value in self.metadata.items():
             if not isinstance(value, str):
                 raise ValueError(
@@ -51,8 +47,13 @@ class ConceptEmbedding:
 
     @property
     def n_vectors(self) -> int:
-        """Number of prompt tokens the concept takes."""
-        return len(next(iter(self.vectors.values())))
+        """Number of prompt tokens the concept takes, in the encoder where it takes most."""
+        return max(self.counts.values())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Encoder key to the number of vectors."""
+        return {key: len(rows) for key, rows in self.vectors.items()}
 
     @property
     def widths(self) -> dict[str, int]:

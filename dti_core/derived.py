@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from .concept_embedding import ConceptEmbedding
@@ -39,7 +40,7 @@ def merged(
 
 
 def check_alike(embeddings: Sequence[ConceptEmbedding]) -> None:
-    """Raise ValueError, naming both, unless all have the same encoders, widths and number of vectors."""
+    """Raise ValueError, naming both, unless all have the same encoders, widths and numbers of vectors."""
     first = embeddings[0]
     for other in embeddings[1:]:
         if other.widths != first.widths:
@@ -47,16 +48,43 @@ def check_alike(embeddings: Sequence[ConceptEmbedding]) -> None:
                 f"the embeddings {first.name!r} and {other.name!r} are for different text encoders: "
                 f"{_listed(first.widths)} and {_listed(other.widths)}. Use two that were made for the same model."
             )
-        if other.n_vectors != first.n_vectors:
+        if other.counts != first.counts:
             raise ValueError(
-                f"the embedding {first.name!r} has {first.n_vectors} vectors and {other.name!r} has "
-                f"{other.n_vectors}; both need the same number, because each vector meets the one in its place. "
-                "Train one of them again with n_vectors set to the other's."
+                f"the embedding {first.name!r} has {_vectors(first)} and {other.name!r} has {_vectors(other)}; both "
+                "need the same number, because each vector meets the one in its place. Set padding to 'repeat', which "
+                "repeats the vectors of the shorter one, or choose two of one number."
             )
+
+
+def padded(embeddings: Sequence[ConceptEmbedding]) -> list[ConceptEmbedding]:
+    """Embeddings of one number of vectors per encoder: the vectors of shorter ones repeated in order.
+
+    As training repeats the tokens of an initializer: of two vectors, four are first, second, first, second.
+    """
+    most: dict[str, int] = {}
+    for embedding in embeddings:
+        for key, count in embedding.counts.items():
+            most[key] = max(most.get(key, 0), count)
+    return [
+        dataclasses.replace(embedding, vectors={k: repeated(v, most[k]) for k, v in embedding.vectors.items()})
+        for embedding in embeddings
+    ]
+
+
+def repeated(rows: Tensor, count: int) -> Tensor:
+    """`rows` [n, dim] repeated in order, or cut, to [count, dim]."""
+    return rows[torch.arange(count) % len(rows)]
 
 
 def _title(name: str) -> dict[str, str]:
     return {"modelspec.title": name, "modelspec.trigger_phrase": trigger(name).strip()}
+
+
+def _vectors(embedding: ConceptEmbedding) -> str:
+    counts = embedding.counts
+    if len(set(counts.values())) == 1:
+        return f"{embedding.n_vectors} vector{'s' if embedding.n_vectors > 1 else ''}"
+    return ", ".join(f"{count} for {key}" for key, count in counts.items()) + " vectors"
 
 
 def _listed(widths: Mapping[str, int]) -> str:

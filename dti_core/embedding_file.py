@@ -9,24 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from .concept_embedding import ConceptEmbedding
 from .diffusers_pair import FIRST, SECOND, files_of
 from .embedding_formats import ENCODER_NOTE, PLACEHOLDER_NOTE, SINGLE_KEY, recognize
-from .embedding_header import FileHeader, check_shapes, check_whole, not_whole, read_header
+from .embedding_header import MAX_VECTORS, FileHeader, check_shapes, check_whole, not_whole, read_header
+from .embedding_parts import is_bundle
+from .file_kind import check_kind, is_safetensors
 from .modelspec import model_name
 from .pickle_file import read_pickle, tensor_info
 from .whole_file import write_together, write_whole
 
 HASH_NOTE = "modelspec.hash_sha256"
 FORMAT_NOTE = "dti.format"  # in every file of ours, so that it is known for one
-EXTENSIONS = (".safetensors", ".pt", ".bin")
 
 
 def save_embedding(embedding: ConceptEmbedding, path: str | Path, *, overwrite: bool = False) -> None:
@@ -70,37 +72,37 @@ def save_diffusers_pair(
     return tuple(contents)
 
 
-def load_embedding(path: str | Path, bundled: str = "") -> ConceptEmbedding:
+def load_embedding(path: str | Path, part: str = "") -> ConceptEmbedding:
     """Read an embedding file of any format of `dti_core.embedding_formats`; its name is the file's, without folder.
 
     Of a `learned_embeds` pair either file loads both. All is checked before it is unpacked, and the tensors
     of files with `dti.*` notes against the header's checksum. One-dimensional tensors are one vector.
 
     Args:
-        bundled: which embedding to take from a LoRA that carries several.
+        part: which embedding to take of a file that carries several: by its name in a LoRA, the number or name
+            of a snapshot, or one of several tokens.
 
     Raises:
         OSError: the file is missing or cannot be read.
         ValueError: it is damaged, not an embedding, has values that are not finite or vectors of length zero.
     """
     files = files_of(Path(path))
-    vectors, metadata = _read(files[0], bundled)
+    vectors, metadata = _read(files[0], part)
     if len(files) == 2:
-        second, notes = _read(files[1], bundled)
+        second, notes = _read(files[1], part)
         _check_halves(files, [vectors, second], [metadata.get(PLACEHOLDER_NOTE), notes.get(PLACEHOLDER_NOTE)])
         vectors, metadata = {**vectors, **second}, {**metadata, **notes}
-    vectors = {key: rows.reshape(-1, rows.shape[-1]) for key, rows in vectors.items()}
     # CLIP-L before CLIP-G, in whatever order the file has them.
     narrow_first = dict(sorted(vectors.items(), key=lambda item: item[1].shape[-1]))
     embedding = ConceptEmbedding(files[0].stem, narrow_first, metadata)
-    _check_lengths(files[0], embedding)
+    _check_vectors(files[0], embedding)
     return embedding
 
 
 def check_widths(embedding: ConceptEmbedding, expected: Mapping[str, int]) -> None:
     """Raise ValueError unless `embedding` has vectors of the `expected` widths, by a model's encoder keys.
 
-    Further encoders in the embedding are allowed, as the host ignores them.
+    Further encoders in the embedding are allowed, as the host ignores them; `unread_encoders` names them.
     """
     widths = embedding.widths
     if all(widths.get(key) == width for key, width in expected.items()):
@@ -109,6 +111,17 @@ def check_widths(embedding: ConceptEmbedding, expected: Mapping[str, int]) -> No
         f"the embedding {embedding.name!r} is for {model_name(widths)} ({_listed(widths)}), but this model "
         f"is {model_name(expected)} and needs {_listed(expected)}. "
         "Use it with a checkpoint of its own kind, or train the concept again on this one."
+    )
+
+
+def unread_encoders(embedding: ConceptEmbedding, expected: Collection[str]) -> str:
+    """A sentence on encoders of `embedding` that a model with the `expected` ones does not have; "" without any."""
+    unread = [key for key in embedding.vectors if key not in expected]
+    if not unread:
+        return ""
+    return (
+        f"The vectors for {', '.join(unread)} in {embedding.name!r} are kept as they are and not used: this model "
+        f"reads {', '.join(expected)}."
     )
 
 
@@ -128,38 +141,36 @@ def _serialized(embedding: ConceptEmbedding, single_key: str) -> bytes:
     return len(text).to_bytes(8, "little") + text + plain[start:]
 
 
-def _read(path: Path, bundled: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read(path: Path, part: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors by encoder key, and header metadata, of one file."""
-    if path.suffix.lower() == ".safetensors":
-        return _read_safetensors(path, bundled)
-    if path.suffix.lower() not in EXTENSIONS:
-        raise ValueError(
-            f"{path} is not an embedding: its name ends in {path.suffix!r}; choose a file that ends in "
-            f"{', '.join(EXTENSIONS)}."
-        )
+    check_kind(path)
+    if is_safetensors(path):
+        return _read_safetensors(path, part)
     tensors, notes = read_pickle(path)
     infos = {name: tensor_info(tensor) for name, tensor in tensors.items()}
-    layout = recognize(path, infos, notes, bundled)
-    check_shapes(path, {name: infos[name] for name in layout.tensors.values()})
-    return {key: tensors[name] for key, name in layout.tensors.items()}, {**notes, **layout.notes}
+    layout = recognize(path, infos, notes, part)
+    check_shapes(path, {name: infos[name] for names in layout.tensors.values() for name in names})
+    vectors = {key: _joined([tensors[name] for name in names]) for key, names in layout.tensors.items()}
+    return vectors, {**notes, **layout.notes}
 
 
-def _read_safetensors(path: Path, bundled: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read_safetensors(path: Path, part: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     header = read_header(path)
-    layout = recognize(path, header.tensors, header.metadata, bundled)
-    check_shapes(path, {name: header.tensors[name] for name in layout.tensors.values()})
-    if not any(name.startswith("bundle_emb.") for name in header.tensors):
-        # A LoRA is large, and has tensors of types that are no embedding's.
-        check_shapes(path, header.tensors)
+    layout = recognize(path, header.tensors, header.metadata, part)
+    used = [name for names in layout.tensors.values() for name in names]
+    check_shapes(path, {name: header.tensors[name] for name in used})
+    if not is_bundle(header.tensors):
+        # A LoRA is large, and what else is in it is no matter of ours.
         check_whole(path, header)
         _check_digest(path, header)
     try:
         with safe_open(path, "pt") as file:
-            tensors = {key: file.get_tensor(name) for key, name in layout.tensors.items()}
+            found = {key: [file.get_tensor(name) for name in names] for key, names in layout.tensors.items()}
     except SafetensorError as error:
         raise not_whole(path, str(error)) from error
     own = {"format", FORMAT_NOTE, ENCODER_NOTE, HASH_NOTE}
-    return tensors, {key: value for key, value in {**header.metadata, **layout.notes}.items() if key not in own}
+    vectors = {key: _joined(tensors) for key, tensors in found.items()}
+    return vectors, {key: value for key, value in {**header.metadata, **layout.notes}.items() if key not in own}
 
 
 def _check_halves(files: Sequence[Path], halves: Sequence[Mapping[str, Tensor]], words: Sequence[str | None]) -> None:
@@ -182,8 +193,18 @@ def _check_digest(path: Path, header: FileHeader) -> None:
         )
 
 
-def _check_lengths(path: Path, embedding: ConceptEmbedding) -> None:
+def _joined(tensors: Sequence[Tensor]) -> Tensor:
+    """One encoder's rows [n_vectors, dim] float32, of tensors [n, dim] or [dim]."""
+    return torch.cat([tensor.float().reshape(-1, tensor.shape[-1]) for tensor in tensors])
+
+
+def _check_vectors(path: Path, embedding: ConceptEmbedding) -> None:
     for key, norms in embedding.norms().items():
+        if len(norms) > MAX_VECTORS:
+            raise ValueError(
+                f"{path} is not an embedding: it has {len(norms)} vectors for {key}, and at most {MAX_VECTORS} are "
+                "read; choose another file."
+            )
         zero = (norms == 0).nonzero().flatten().tolist()
         if zero:
             raise ValueError(

@@ -17,7 +17,9 @@ MAX_VECTORS = 1024
 MAX_WIDTH = 16384
 MAX_HEADER = 100_000_000  # the format's own limit
 
-ITEM_SIZE: Mapping[str, int] = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8}
+ITEM_SIZE: Mapping[str, int] = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "F8_E4M3": 1, "F8_E5M2": 1}
+# What may stand beside vectors, as a step counter.
+OTHER_SIZE: Mapping[str, int] = {"BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "U16": 2, "I32": 4, "I64": 8}
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ def read_header(path: str | Path) -> FileHeader:
             raise not_whole(path, "its header cannot be read") from error
 
 
+def is_vectors(info: TensorInfo) -> bool:
+    """Whether a tensor can be an embedding's by its type and number of dimensions."""
+    return len(info.shape) in (1, 2) and info.dtype in ITEM_SIZE
+
+
 def check_shapes(path: Path, tensors: Mapping[str, TensorInfo]) -> None:
     """Raise ValueError unless every tensor can be an embedding's: [vectors, width] or one vector [width]."""
     for name, info in tensors.items():
@@ -73,8 +80,11 @@ def check_shapes(path: Path, tensors: Mapping[str, TensorInfo]) -> None:
 
 
 def check_whole(path: Path, header: FileHeader) -> None:
-    """Raise ValueError unless the file is as long as its header says. All tensors must have passed `check_shapes`."""
-    size = header.start + sum(math.prod(i.shape) * ITEM_SIZE[i.dtype] for i in header.tensors.values())
+    """Raise ValueError unless the file is as long as its header says, or has types that are not known here."""
+    sizes = {**ITEM_SIZE, **OTHER_SIZE}
+    if any(info.dtype not in sizes for info in header.tensors.values()):
+        return
+    size = header.start + sum(math.prod(info.shape) * sizes[info.dtype] for info in header.tensors.values())
     if path.stat().st_size != size:
         raise not_whole(path, f"it has {path.stat().st_size} bytes and its header speaks of {size}")
 

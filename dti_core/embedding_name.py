@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import re
+import string
+import unicodedata
 
 # With a folder and the extension this stays clear of the 260 characters of a Windows path.
 MAX_LENGTH = 100
+# Linux allows 255 bytes in a file name, and "-step400.safetensors" is to fit in too.
+MAX_BYTES = 200
 
-PART = re.compile(r"[A-Za-z0-9_.-]+")
+ASCII = frozenset(string.ascii_letters + string.digits + "_.-")
 EXTENSIONS = (".safetensors", ".pt", ".bin")
 WINDOWS_DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))]
@@ -17,12 +20,12 @@ WINDOWS_DEVICES = frozenset(
 def check_embedding_name(name: str) -> None:
     """Raise ValueError unless `name` works in a prompt and as a file name on every system.
 
-    Allowed are letters, digits, `_`, `-` and `.`, and `/` for subfolders.
+    Allowed are letters and digits of any script, `_`, `-` and `.`, and `/` for subfolders.
     """
     reason = _objection(name)
     if reason is not None:
         raise ValueError(
-            f"the name {name!r} cannot be used: {reason}. Use letters, digits, '_', '-' and '.', "
+            f"the name {name!r} cannot be used: {reason}. Use letters and digits of any script, '_', '-' and '.', "
             "with '/' for a subfolder, as in 'my_dog' or 'pets/my_dog'."
         )
 
@@ -37,11 +40,18 @@ def trigger(name: str) -> str:
     return f" embedding:{name} "
 
 
+def cleaned(name: str) -> str:
+    """`name` with '_' for every character that no name can have, accents one with their letters."""
+    return "".join(c if c == "/" or _is_allowed(c) else "_" for c in unicodedata.normalize("NFC", name))
+
+
 def _objection(name: str) -> str | None:
     if not name:
         return "it is empty"
     if len(name) > MAX_LENGTH:
         return f"it has {len(name)} characters and at most {MAX_LENGTH} are allowed"
+    if not unicodedata.is_normalized("NFC", name):
+        return "its accents stand apart from their letters, as macOS writes file names; type it instead of pasting it"
     if "\\" in name:
         return "it has a backslash; subfolders are written with '/'"
     if name.lower().endswith(EXTENSIONS):
@@ -58,16 +68,20 @@ def _objection(name: str) -> str | None:
 def _part_objection(part: str) -> str | None:
     if not part:
         return "it has an empty folder or file name ('/' at an end, or twice in a row)"
-    if not PART.fullmatch(part):
-        strange = sorted(set(PART.sub("", part)))
-        return (
-            f"it has characters that end a name in a prompt or a file system: {' '.join(map(repr, strange))}"
-        )
+    if strange := sorted({c for c in part if not _is_allowed(c)}):
+        return f"it has characters that end a name in a prompt or a file system: {' '.join(map(repr, strange))}"
+    if len(part.encode()) > MAX_BYTES:
+        return f"{part!r} takes {len(part.encode())} bytes, and a file system has room for {MAX_BYTES}"
     if part.startswith(".") or part.endswith("."):
         return f"{part!r} starts or ends with a full stop"
     if part.split(".")[0].lower() in WINDOWS_DEVICES:
         return f"{part!r} is the name of a device on Windows"
     return None
+
+
+def _is_allowed(character: str) -> bool:
+    # The host's tokenizer ends a name at white space of any kind, and knows no signs but those of ASCII.
+    return character in ASCII or not (character.isascii() or not character.isprintable())
 
 
 def _is_number(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,12 @@ from torch import Tensor
 
 from . import sphere
 from .vocabulary import Vocabulary
+
+# As many vectors as DTI Train offers. A prompt has room for 75, and the concept is not all of it.
+MOST_TOKENS = 32
+
+# What a prompt reads as weights, groups and calls.
+SYNTAX = re.compile(r"[()\[\]{}<>:|\\]")
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,35 @@ class Start:
 
     direction: Tensor
     magnitude: Tensor
+
+
+def check_initializer(word: str) -> None:
+    """Raise ValueError for an initializer that is empty, or written as a prompt and not as words."""
+    if not word.strip():
+        raise _empty(word)
+    signs = sorted(set(SYNTAX.findall(word)))
+    if signs:
+        raise ValueError(
+            f"The initializer {word!r} has {' '.join(signs)}, which would be trained as words of their own: weights "
+            "and embeddings mean nothing here. Give plain words for what the pictures show, such as 'dog'."
+        )
+
+
+def check_tokens(word: str, token_ids: Mapping[str, Sequence[int]], n_vectors: int) -> None:
+    """Raise ValueError where the initializer has no tokens, too many, or more than `n_vectors` (0: as many)."""
+    longest = max((len(ids) for ids in token_ids.values()), default=0)
+    if not word.strip() or longest == 0:
+        raise _empty(word)
+    if longest > MOST_TOKENS:
+        raise ValueError(
+            f"The initializer is {longest} tokens long, and at most {MOST_TOKENS} can be trained; it says what the "
+            f"pictures show in a word or two, such as 'dog' or 'stuffed animal'. Got {word[:60]!r}..."
+        )
+    if n_vectors < 0 or 0 < n_vectors < longest:
+        raise ValueError(
+            f"n_vectors is {n_vectors}, but the initializer {word!r} is {longest} tokens long. "
+            f"Set n_vectors to 0 (as many as the initializer has) or to at least {longest}, or choose a shorter word."
+        )
 
 
 def start_from_word(
@@ -45,18 +81,10 @@ def start_from_word(
         n_vectors: how many vectors the concept gets in every encoder.
 
     Raises:
-        ValueError: the word is empty, or has more tokens than `n_vectors`.
+        ValueError: as `check_tokens`.
     """
-    longest = max((len(ids) for ids in token_ids.values()), default=0)
-    if not word.strip() or longest == 0:
-        raise ValueError(
-            f"The initializer {word!r} is empty. Give a word for what the pictures show, such as 'dog' or 'painting'."
-        )
-    if n_vectors < 0 or 0 < n_vectors < longest:
-        raise ValueError(
-            f"n_vectors is {n_vectors}, but the initializer {word!r} is {longest} tokens long. "
-            f"Set n_vectors to 0 (as many as the initializer has) or to at least {longest}, or choose a shorter word."
-        )
+    check_tokens(word, token_ids, n_vectors)
+    longest = max(len(ids) for ids in token_ids.values())
     return {
         key: _start(vocabulary, _repeat(token_ids[key], n_vectors or longest), magnitude)
         for key, vocabulary in vocabularies.items()
@@ -67,6 +95,12 @@ def _start(vocabulary: Vocabulary, ids: Sequence[int], magnitude: str | float) -
     rows = vocabulary.rows(ids).cpu()
     length = torch.as_tensor(vocabulary.magnitude(magnitude, ids), dtype=torch.float32, device="cpu")
     return Start(sphere.projx(rows), length.expand(len(ids)).reshape(-1, 1).clone())
+
+
+def _empty(word: str) -> ValueError:
+    return ValueError(
+        f"The initializer {word!r} is empty. Give a word for what the pictures show, such as 'dog' or 'painting'."
+    )
 
 
 def _repeat(ids: Sequence[int], count: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -19,15 +20,20 @@ from .vocabulary import Neighbour, Vocabulary
 # positional_attenuation.ipynb) reads CLIP-L's position without error up to 2.6 times the mean, in 88 % of cases
 # at 5.2 times and in 31 % at 10. Ordinary words of both SDXL encoders end at 1.6 times.
 LONG = 2.0
-TOO_LONG = 5.0
+VERY_LONG = 5.0
 # The mirror image: below half of the mean the position outweighs the word. With the vocabulary's shortest norm the
 # paper's Table 3 loses both subject and prompt.
 SHORT = 0.5
 
+LEVELS = ("zero", "short", "ordinary", "long", "very long")
+
+# Beyond as many vectors, the report has one line of nearest words for each.
+FEW_VECTORS = 8
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a norm means for prompts: `level` is "ordinary", "long", "too long", "short" or "zero"."""
+    """What a norm means for prompts: `level` is "ordinary", "long", "very long", "short" or "zero"."""
 
     level: str
     reason: str
@@ -100,22 +106,42 @@ def norm_report(
 def norm_verdict(norm: float, mean: float) -> Verdict:
     """What a vector of length `norm` does to prompts where words have `mean`, with the reason in plain words."""
     times = norm / mean
-    found = f"norm {norm:.3g} is {_times(times)}x the vocabulary mean {mean:.3g}"
+    found = f"norm {norm:.3g} is {times_text(times)}x the vocabulary mean {mean:.3g}"
     if norm == 0:
         return Verdict("zero", "norm 0: the vector has no direction and means nothing; train it again")
     if times < SHORT:
-        return Verdict("short", f"{found}: this word will hardly be heard; rescale it or train with DTI")
+        return Verdict("short", f"{found}: shorter than ordinary words, its position outweighs it; try it rescaled")
     if times <= LONG:
-        return Verdict("ordinary", f"{found}: close to an ordinary word, the prompt around it keeps its say")
-    if times <= TOO_LONG:
+        return Verdict("ordinary", f"{found}: close to an ordinary word")
+    if times <= VERY_LONG:
         return Verdict(
-            "long", f"{found}: prompts around this word lose part of their say; rescale it or train with DTI"
+            "long", f"{found}: longer than ordinary words, less of its position is seen (Effect I); try it rescaled"
         )
-    return Verdict("too long", f"{found}: prompts around this word will be ignored; rescale it or train with DTI")
+    return Verdict(
+        "very long", f"{found}: far longer than ordinary words, little of its position is seen (Effect I); "
+        "try it rescaled",
+    )  # fmt: skip
+
+
+def summary(report: EncoderReport) -> str:
+    """What the norms mean in one line: the verdict of one vector, or how many have which."""
+    if len(report.vectors) == 1:
+        return report.vectors[0].verdict.reason
+    norms = [vector.norm for vector in report.vectors]
+    ends = (min(norms), max(norms))
+    norm, times = (
+        " to ".join(dict.fromkeys(shown))
+        for shown in ([f"{end:.3g}" for end in ends], [f"{times_text(end / report.mean)}x" for end in ends])
+    )
+    levels = Counter(vector.verdict.level for vector in report.vectors)
+    counted = ", ".join(f"{levels[level]} {level}" for level in LEVELS if level in levels)
+    return (
+        f"{len(norms)} vectors of norm {norm}, {times} the vocabulary mean {report.mean:.3g}: {counted}"
+    )
 
 
 def render(report: EncoderReport) -> str:
-    """The report as a plain-text table."""
+    """The report as a plain-text table; of many vectors, only the nearest word of each kind."""
     lines = [
         f"{report.n_words} words, norm {report.mean:.3g} on average (standard deviation {report.std:.2g}, "
         f"{report.min:.3g} to {report.max:.3g})",
@@ -124,13 +150,14 @@ def render(report: EncoderReport) -> str:
     for number, vector in enumerate(report.vectors, start=1):
         angle = "-" if vector.initializer_angle is None else f"{vector.initializer_angle:.1f} deg"
         lines.append(
-            f"{number:>6} {vector.norm:>8.4g} {_times(vector.times_mean):>7} {vector.percentile:>10.1f}  "
+            f"{number:>6} {vector.norm:>8.4g} {times_text(vector.times_mean):>7} {vector.percentile:>10.1f}  "
             f"{angle:<16} {vector.verdict.level}"
         )
     lines.append(f"{'vector':>6}  {'nearest by cosine':<30}  nearest by distance")
     has_ends = any((n.word or "").endswith(WORD_END) for v in report.vectors for n in (*v.by_cosine, *v.by_distance))
     for number, vector in enumerate(report.vectors, start=1):
-        for near, close in zip_longest(vector.by_cosine, vector.by_distance):
+        shown = None if len(report.vectors) <= FEW_VECTORS else 1
+        for near, close in zip_longest(vector.by_cosine[:shown], vector.by_distance[:shown]):
             lines.append(f"{number:>6}  {_shown(near, has_ends):<30}  {_shown(close, has_ends)}")
     return "\n".join(lines)
 
@@ -145,7 +172,8 @@ def _shown(neighbour: Neighbour | None, has_ends: bool) -> str:
     return f"{word:<22} {neighbour.value:>6.3f}"
 
 
-def _times(value: float) -> str:
+def times_text(value: float) -> str:
+    """A multiple of the mean in two figures or in whole numbers."""
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 # How CLIP's tokenizer marks the last piece of a word.
 WORD_END = "</w>"
 
@@ -14,11 +16,30 @@ _BYTE_OF = {chr(byte): byte for byte in _PRINTED} | {chr(0x100 + i): byte for i,
 def token_text(token: str) -> str:
     """`token` without the mark of a word's end, its bytes as text, and what does not print as U+2069.
 
-    Tokens of other vocabularies, and pieces that end within a character, are left as they are.
+    Pieces that end within a character are shown as bytes, tokens of other vocabularies as they are.
     """
     body = token.removesuffix(WORD_END)
     try:
-        text = bytes(_BYTE_OF[character] for character in body).decode()
-    except (KeyError, UnicodeDecodeError):
-        text = body
+        data = bytes(_BYTE_OF[character] for character in body)
+    except KeyError:
+        return _printed(body)
+    try:
+        return _printed(data.decode())
+    except UnicodeDecodeError:
+        return f"bytes {data.hex(' ').upper()}"
+
+
+def pieces_text(tokens: Sequence[str]) -> list[str]:
+    """The text of the pieces of a word; those that end within a character together with what completes it."""
+    texts: list[str] = []
+    open_piece = ""
+    for token in tokens:
+        open_piece += token.removesuffix(WORD_END)
+        if not token_text(open_piece).startswith("bytes "):
+            texts.append(token_text(open_piece))
+            open_piece = ""
+    return [*texts, token_text(open_piece)] if open_piece else texts
+
+
+def _printed(text: str) -> str:
     return "".join(c if c.isprintable() else f"U+{ord(c):04X}" for c in text)

@@ -7,9 +7,13 @@ import dataclasses
 from comfy_api.latest import io
 
 from ..dti_core.embedding_file import load_embedding
-from .host.embedding_folder import embedding_files, embedding_path, file_digest, files_called, name_of
+from ..dti_core.embedding_formats import reading
+from ..dti_core.embedding_name import trigger
+from .host.embedding_folder import embedding_files, embedding_path, file_fingerprint, files_called, name_of
+from .host.node_text import show_on_node
 from .host.prompt_outputs import file_outputs
 from .host.schema import ADVANCED
+from .host.text_encoder import unread
 from .host.trigger_wiring import prompts_that_miss_it
 from .sockets import DTIEmbedding, trigger_output
 
@@ -31,17 +35,19 @@ class DTILoadEmbedding(io.ComfyNode):
                 io.Combo.Input(
                     "embedding",
                     options=embedding_files(),
-                    tooltip="A file in models/embeddings (.safetensors, .pt, .bin). Press R to look again.",
+                    tooltip="A file in models/embeddings (.safetensors, .pt, .bin, .pti). Press R to look again.",
                 ),
                 io.Clip.Input("clip", optional=True, tooltip="The text encoders that the prompt uses."),
                 io.String.Input(
                     "name_in_lora",
                     default="",
                     optional=True,
-                    tooltip="Which embedding to take from a LoRA file that carries several. Else leave it empty.",
+                    tooltip="Which embedding to take from a file that carries several: its name in a LoRA, the "
+                    "number of a snapshot, one of several tokens. Else leave it empty.",
                     **ADVANCED,
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The word's vectors."),
                 io.Clip.Output(display_name="clip", tooltip="The same text encoders; connect them to the prompt."),
@@ -53,10 +59,17 @@ class DTILoadEmbedding(io.ComfyNode):
     def fingerprint_inputs(cls, embedding, clip=None, name_in_lora="") -> list[str]:
         """The host runs the node again when the file has changed, the files that share its name, or the wiring."""
         same_name = map(str, files_called(name_of(embedding)))
-        return [file_digest(embedding_path(embedding)), *sorted(same_name), *prompts_that_miss_it()]
+        return [file_fingerprint(embedding_path(embedding)), *sorted(same_name), *prompts_that_miss_it()]
 
     @classmethod
     def execute(cls, embedding, clip=None, name_in_lora="") -> io.NodeOutput:
         loaded = load_embedding(embedding_path(embedding), name_in_lora)
         loaded = dataclasses.replace(loaded, name=name_of(embedding))
-        return io.NodeOutput(loaded, *file_outputs(clip, loaded))
+        knowing, call = file_outputs(clip, loaded)
+        lines = [reading(loaded)]
+        if call != trigger(loaded.name):
+            lines.append("Without this node a prompt reads the file otherwise or not at all: use its trigger and clip.")
+        if clip is not None and (rest := unread(clip, loaded)):
+            lines.append(rest)
+        show_on_node("\n".join(lines), cls.hidden.unique_id)
+        return io.NodeOutput(loaded, knowing, call)

@@ -7,8 +7,9 @@ from comfy_api.latest import io
 from ..dti_core.interpolation import mix
 from .host.prompt_outputs import prompt_outputs
 from .host.trigger_wiring import prompts_that_miss_it
-from .slerp import short_name
-from .sockets import DTIEmbedding, knowing_clip_output, trigger_output
+from .host.unread import say_unread
+from .slerp import of_one_length, short_name
+from .sockets import DTIEmbedding, knowing_clip_output, padding_input, trigger_output
 
 MOST = 4
 
@@ -30,7 +31,9 @@ class DTIMix(io.ComfyNode):
                 *(_embedding(number) for number in range(1, MOST + 1)),
                 io.Clip.Input("clip", optional=True, tooltip="The text encoders that the prompt uses."),
                 *(_weight(number) for number in range(1, MOST + 1)),
+                padding_input(),
             ],
+            hidden=[io.Hidden.unique_id],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The mixed word."),
                 knowing_clip_output(),
@@ -44,17 +47,18 @@ class DTIMix(io.ComfyNode):
         return prompts_that_miss_it()
 
     @classmethod
-    def execute(cls, clip=None, **inputs) -> io.NodeOutput:
+    def execute(cls, clip=None, padding="none", **inputs) -> io.NodeOutput:
         numbers = [number for number in range(1, MOST + 1) if inputs.get(f"embedding_{number}") is not None]
-        embeddings = [inputs[f"embedding_{number}"] for number in numbers]
+        embeddings = of_one_length([inputs[f"embedding_{number}"] for number in numbers], padding)
         weights = [inputs.get(f"weight_{number}", 1.0) for number in numbers]
         mixed = mix(embeddings, weights, "-".join(["mix", *map(short_name, embeddings[:3])]))
+        say_unread(clip, mixed, cls.hidden.unique_id)
         return io.NodeOutput(mixed, *prompt_outputs(clip, mixed))
 
 
 def _embedding(number: int) -> io.Input:
     return DTIEmbedding.Input(
-        f"embedding_{number}", optional=number > 2, tooltip="A word, of as many vectors as the others."
+        f"embedding_{number}", optional=number > 2, tooltip="A word, of as many vectors as the others, or see padding."
     )
 
 

@@ -8,6 +8,7 @@ from ..dti_core.rescale import rescale
 from .host.prompt_outputs import prompt_outputs
 from .host.text_encoder import HostTextEncoder, check_fits
 from .host.trigger_wiring import prompts_that_miss_it
+from .host.unread import say_unread
 from .slerp import short_name
 from .sockets import DTIEmbedding, knowing_clip_output, trigger_output
 
@@ -22,8 +23,8 @@ class DTIRescale(io.ComfyNode):
             display_name="Rescale Embedding",
             category="DTI",
             description=(
-                "Brings a word to the length of ordinary words without turning it, so that the rest of the prompt is "
-                "heard again. Send clip through it to the prompt; Save DTI Embedding keeps the result."
+                "Brings a word to the length of ordinary words without turning it: the prompt may be followed better, "
+                "the word resembles less. Send clip through it to the prompt; Save DTI Embedding keeps the result."
             ),
             inputs=[
                 DTIEmbedding.Input("embedding", tooltip="The word: any textual inversion."),
@@ -40,9 +41,10 @@ class DTIRescale(io.ComfyNode):
                     min=0.01,
                     max=100.0,
                     step=0.01,
-                    tooltip="Times that length. Longer words weigh more and leave less to the rest of the prompt.",
+                    tooltip="Times that length. Longer words may leave less to the rest of the prompt.",
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The rescaled word."),
                 knowing_clip_output(),
@@ -61,4 +63,5 @@ class DTIRescale(io.ComfyNode):
         vocabularies = HostTextEncoder(clip, clip.cond_stage_model).vocabularies
         lengths = {key: factor * vocabulary.magnitude(magnitude) for key, vocabulary in vocabularies.items()}
         rescaled = rescale(embedding, lengths, f"{short_name(embedding)}-{magnitude}")
+        say_unread(clip, rescaled, cls.hidden.unique_id)
         return io.NodeOutput(rescaled, *prompt_outputs(clip, rescaled))

@@ -6,6 +6,7 @@ from comfy_api.latest import io, ui
 
 from ..dti_core.derived import renamed
 from ..dti_core.embedding_name import trigger
+from .host.before_training import settings_objection
 from .host.embedding_saving import check_prompt_reads, save_pair_to_folder, save_to_folder
 from .host.node_text import show_on_node
 from .host.owned_files import OwnedFiles
@@ -51,6 +52,11 @@ class DTISaveEmbedding(io.ComfyNode):
     def fingerprint_inputs(cls, name, **inputs) -> int:
         """Changes where the file of an earlier run is gone, so that the host runs the node again."""
         return cls._files.fingerprint(name)
+
+    @classmethod
+    def validate_inputs(cls, name=None) -> bool | str:
+        """A name that cannot be used is refused as the graph is queued."""
+        return settings_objection(name, None) or True
 
     @classmethod
     def execute(cls, embedding, name, if_exists, format) -> io.NodeOutput:

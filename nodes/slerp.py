@@ -5,11 +5,13 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..dti_core.concept_embedding import ConceptEmbedding
+from ..dti_core.derived import padded
 from ..dti_core.interpolation import lerp, slerp
 from .host.prompt_outputs import prompt_outputs
 from .host.schema import ADVANCED
 from .host.trigger_wiring import prompts_that_miss_it
-from .sockets import DTIEmbedding, knowing_clip_output, trigger_output
+from .host.unread import say_unread
+from .sockets import DTIEmbedding, knowing_clip_output, padding_input, trigger_output
 
 METHODS = {"slerp": slerp, "lerp": lerp}
 AS_T = -1.0
@@ -30,7 +32,7 @@ class DTISlerp(io.ComfyNode):
             ),
             inputs=[
                 DTIEmbedding.Input("embedding_a", tooltip="The word at t = 0."),
-                DTIEmbedding.Input("embedding_b", tooltip="The word at t = 1. As many vectors as the first."),
+                DTIEmbedding.Input("embedding_b", tooltip="The word at t = 1. With fewer or more vectors see padding."),
                 io.Float.Input(
                     "t",
                     default=0.5,
@@ -47,7 +49,9 @@ class DTISlerp(io.ComfyNode):
                 ),
                 io.Clip.Input("clip", optional=True, tooltip="The text encoders that the prompt uses."),
                 *(_own_t(key, what) for key, what in (("clip_l", "CLIP-L"), ("clip_g", "CLIP-G"))),
+                padding_input(),
             ],
+            hidden=[io.Hidden.unique_id],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The word between the two."),
                 knowing_clip_output(),
@@ -61,13 +65,22 @@ class DTISlerp(io.ComfyNode):
         return prompts_that_miss_it()
 
     @classmethod
-    def execute(cls, embedding_a, embedding_b, t, method, clip=None, t_clip_l=AS_T, t_clip_g=AS_T) -> io.NodeOutput:
+    def execute(
+        cls, embedding_a, embedding_b, t, method, clip=None, t_clip_l=AS_T, t_clip_g=AS_T, padding="none"
+    ) -> io.NodeOutput:
+        embedding_a, embedding_b = of_one_length([embedding_a, embedding_b], padding)
         own = {"clip_l": t_clip_l, "clip_g": t_clip_g}
         ratios = {key: t if own.get(key, AS_T) == AS_T else own[key] for key in embedding_a.vectors}
         ratio = t if set(ratios.values()) == {t} else ratios
         name = between_name(embedding_a, embedding_b, t)
         embedding = METHODS[method](embedding_a, embedding_b, ratio, name)
+        say_unread(clip, embedding, cls.hidden.unique_id)
         return io.NodeOutput(embedding, *prompt_outputs(clip, embedding))
+
+
+def of_one_length(embeddings: list[ConceptEmbedding], padding: str) -> list[ConceptEmbedding]:
+    """The embeddings, by choice those with fewer vectors padded."""
+    return padded(embeddings) if padding == "repeat" else embeddings
 
 
 def between_name(a: ConceptEmbedding, b: ConceptEmbedding, t: float) -> str:
@@ -76,8 +89,8 @@ def between_name(a: ConceptEmbedding, b: ConceptEmbedding, t: float) -> str:
 
 
 def short_name(embedding: ConceptEmbedding) -> str:
-    """The name without folders, at most 24 characters long."""
-    return embedding.name.rpartition("/")[2][:24].rstrip(".")
+    """The name without folders, at most 24 bytes long."""
+    return embedding.name.rpartition("/")[2].encode()[:24].decode(errors="ignore").rstrip(".")
 
 
 def _own_t(key: str, what: str) -> io.Float.Input:

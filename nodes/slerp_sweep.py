@@ -9,8 +9,9 @@ from comfy_api.latest import io
 from ..dti_core.interpolation import FIGURE_4_RATIOS
 from .host.prompt_outputs import prompt_outputs
 from .host.trigger_wiring import prompts_that_miss_it
-from .slerp import METHODS, between_name
-from .sockets import DTIEmbedding
+from .host.unread import say_unread
+from .slerp import METHODS, between_name, of_one_length
+from .sockets import DTIEmbedding, padding_input
 
 
 class DTISlerpSweep(io.ComfyNode):
@@ -28,7 +29,7 @@ class DTISlerpSweep(io.ComfyNode):
             ),
             inputs=[
                 DTIEmbedding.Input("embedding_a", tooltip="The word at t = 0."),
-                DTIEmbedding.Input("embedding_b", tooltip="The word at t = 1. As many vectors as the first."),
+                DTIEmbedding.Input("embedding_b", tooltip="The word at t = 1. With fewer or more vectors see padding."),
                 io.Clip.Input("clip", tooltip="The text encoders that the prompt uses."),
                 io.String.Input(
                     "ratios",
@@ -42,7 +43,9 @@ class DTISlerpSweep(io.ComfyNode):
                     default="slerp",
                     tooltip="slerp: along the sphere, length kept in between. lerp: straight, which shortens the word.",
                 ),
+                padding_input(),
             ],
+            hidden=[io.Hidden.unique_id],
             outputs=[
                 DTIEmbedding.Output(display_name="embeddings", is_output_list=True, tooltip="The words, in order."),
                 io.Clip.Output(
@@ -61,9 +64,11 @@ class DTISlerpSweep(io.ComfyNode):
         return prompts_that_miss_it()
 
     @classmethod
-    def execute(cls, embedding_a, embedding_b, clip, ratios, method) -> io.NodeOutput:
+    def execute(cls, embedding_a, embedding_b, clip, ratios, method, padding="none") -> io.NodeOutput:
+        embedding_a, embedding_b = of_one_length([embedding_a, embedding_b], padding)
         steps = parsed_ratios(ratios)
         words = [METHODS[method](embedding_a, embedding_b, t, between_name(embedding_a, embedding_b, t)) for t in steps]
+        say_unread(clip, words[0], cls.hidden.unique_id)
         clips, triggers = zip(*(prompt_outputs(clip, word) for word in words), strict=True)
         return io.NodeOutput(words, list(clips), list(triggers), [f"t = {t:g}" for t in steps])
 

@@ -11,7 +11,7 @@ def name_input() -> io.String.Input:
     return io.String.Input(
         "name",
         default="my_concept",
-        tooltip="Name of the word and its file. Letters, digits, '_', '-', '.'; '/' for a subfolder.",
+        tooltip="Name of the word and its file. Letters and digits of any script, '_', '-', '.'; '/' for a subfolder.",
     )
 
 
@@ -23,6 +23,18 @@ def if_exists_input(**options) -> io.Combo.Input:
         default="error",
         tooltip="When the name is taken: refuse, save under a numbered name, or replace the file.",
         **options,
+    )
+
+
+def padding_input() -> io.Combo.Input:
+    """What to do where words have different numbers of vectors."""
+    return io.Combo.Input(
+        "padding",
+        options=["none", "repeat"],
+        default="none",
+        optional=True,
+        tooltip="For words with different numbers of vectors. none: refuse them. repeat: the shorter word's vectors "
+        "again in order, as often as the longer one has them.",
     )
 
 

@@ -9,6 +9,7 @@ from comfy_api.latest import io, ui
 from ..dti_core.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES, captions_by_picture
 from ..dti_core.concept_embedding import ConceptEmbedding
 from ..dti_core.training import TrainingConfig, train
+from .host.before_training import check_concept, settings_objection
 from .host.embedding_saving import free_name
 from .host.memory_plan import PLAN_NAMES
 from .host.metadata import run_metadata, text_notes
@@ -180,6 +181,11 @@ class DTITrain(io.ComfyNode):
         return cls._files.fingerprint(name[0])
 
     @classmethod
+    def validate_inputs(cls, name=(None,), initializer=(None,)) -> bool | str:
+        """Refused as the graph is queued, before a checkpoint is loaded for it."""
+        return settings_objection(name[0], initializer[0]) or True
+
+    @classmethod
     def execute(cls, images, captions=("",), memory_plan=("auto",), **settings) -> io.NodeOutput:
         # Every input comes as a list, so that a list of pictures is one run and not one run each.
         one = single_values("DTI Train", {**settings, "memory_plan": memory_plan})
@@ -187,6 +193,7 @@ class DTITrain(io.ComfyNode):
         config = TrainingConfig(**{field.name: one[field.name] for field in fields(TrainingConfig)})
         if one["templates"] not in TEMPLATES:
             raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
+        check_concept(one["clip"], config.initializer, config.n_vectors)
         captions = captions_by_picture(captions, TEMPLATES[one["templates"]], len(pictures))
         name = free_name(one["name"], one["if_exists"])
         overwrite = one["if_exists"] == "replace"

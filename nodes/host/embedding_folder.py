@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -15,8 +14,8 @@ from torch import Tensor
 
 from ...dti_core.concept_embedding import ConceptEmbedding
 from ...dti_core.diffusers_pair import files_of, first_half
-from ...dti_core.embedding_file import EXTENSIONS
-from ...dti_core.embedding_name import check_embedding_name
+from ...dti_core.embedding_name import check_embedding_name, cleaned
+from ...dti_core.file_kind import EXTENSIONS, fingerprint
 
 # What the host appends to a name, in the order in which it looks.
 HOST_EXTENSIONS = ("", ".safetensors", ".pt", ".bin")
@@ -36,7 +35,7 @@ def embedding_path(file: str) -> Path:
 def name_of(file: str) -> str:
     """The name by which a prompt calls `file`, with '_' for what no prompt can carry."""
     name = re.sub(r"\.(safetensors|pt|bin)$", "", file.replace("\\", "/"), flags=re.IGNORECASE)
-    name = re.sub(r"[^A-Za-z0-9_./-]", "_", name)
+    name = cleaned(name)
     try:
         check_embedding_name(name)
     except ValueError:
@@ -44,15 +43,9 @@ def name_of(file: str) -> str:
     return name
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, or of both files of a pair, hexadecimal."""
-    digest = hashlib.sha256()
-    for part in files_of(path):
-        with part.open("rb") as file:
-            # A LoRA with embeddings in it is too large to be held at once.
-            for block in iter(lambda: file.read(2**20), b""):
-                digest.update(block)
-    return digest.hexdigest()
+def file_fingerprint(path: Path) -> str:
+    """The fingerprint of a file, or of both files of a pair."""
+    return ", ".join(map(fingerprint, files_of(path)))
 
 
 def all_files() -> Iterator[tuple[Path, Path]]:
@@ -88,7 +81,10 @@ def prompt_reads(embedding: ConceptEmbedding) -> bool:
 
 def reads(name: str, directories, key: str, rows: Tensor) -> bool:
     """Whether the host's own loader finds `rows` in `directories` for the encoder `key`."""
-    loaded = comfy.sd1_clip.load_embed(name, directories, rows.shape[1], key)
+    try:
+        loaded = comfy.sd1_clip.load_embed(name, directories, rows.shape[1], key)
+    except Exception:  # it looks at a stranger's file as if it were of the forms it knows
+        return False
     if not torch.is_tensor(loaded) or loaded.shape[-1:] != rows.shape[1:]:
         return False
     return torch.equal(loaded.float().reshape(-1, rows.shape[1]), rows)

@@ -9,6 +9,7 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
+from ...dti_core.derived import repeated
 from ...dti_core.position_attenuation import FirstNorm
 from .text_encoder import HostTextEncoder
 
@@ -35,10 +36,16 @@ class EncoderProbe:
 
         Returns [n_vectors, L + 1, dim] float32 on the CPU by encoder key, what enters the first of L blocks first.
         """
-        slots = self.text_encoder.slot_positions(prompt, len(next(iter(vectors.values()))))
-        with _recorded(self._transformers) as states:
-            self.text_encoder.encode([prompt], vectors)
-        return {key: _at(torch.stack(states[key], dim=2), slots[key]) for key in states}
+        found: dict[str, Tensor] = {}
+        # Encoders with another number of vectors have a run of their own.
+        for count in sorted({len(rows) for rows in vectors.values()}):
+            slots = self.text_encoder.slot_positions(prompt, count)
+            with _recorded(self._transformers) as states:
+                self.text_encoder.encode([prompt], {key: repeated(rows, count) for key, rows in vectors.items()})
+            found |= {
+                key: _at(torch.stack(states[key], dim=2), slots[key]) for key in states if len(vectors[key]) == count
+            }
+        return found
 
 
 def _first_norm(transformer: torch.nn.Module) -> FirstNorm | None:

@@ -12,9 +12,10 @@ from comfy.sd1_clip import SDTokenizer
 from torch import Tensor
 
 from ...dti_core.concept_embedding import ConceptEmbedding
-from ...dti_core.embedding_file import check_widths
+from ...dti_core.embedding_file import check_widths, unread_encoders
 from ...dti_core.embedding_name import trigger
 from ...dti_core.protocols import Conditioning
+from ...dti_core.token_text import WORD_END, pieces_text
 from ...dti_core.vocabulary import Vocabulary
 from .encoded_together import Window, encoded_together
 from .prompt_clip import clip_with_rows
@@ -31,7 +32,12 @@ def sub_tokenizers(clip) -> dict[str, SDTokenizer]:
 
 def check_fits(clip, embedding: ConceptEmbedding) -> None:
     """Raise ValueError where the embedding has no vectors of the right width for an encoder of `clip`."""
-    check_widths(embedding, {key: tokenizer.embedding_size for key, tokenizer in sub_tokenizers(clip).items()})
+    check_widths(embedding, _widths(clip))
+
+
+def unread(clip, embedding: ConceptEmbedding) -> str:
+    """A sentence on encoders that the embedding has and `clip` lacks; "" without any."""
+    return unread_encoders(embedding, _widths(clip))
 
 
 class HostTextEncoder:
@@ -53,10 +59,7 @@ class HostTextEncoder:
 
     def token_ids(self, text: str) -> dict[str, list[int]]:
         """Token ids by encoder key. Raises ValueError where a word is not in the vocabulary."""
-        ids = {key: _token_ids(tokenizer, text) for key, tokenizer in self._tokenizers.items()}
-        for key, tokenizer in self._tokenizers.items():
-            _check_known(text, [tokenizer.inv_vocab[i] for i in ids[key]])
-        return ids
+        return token_ids(self._tokenizers, text)
 
     def encode(self, captions: Sequence[str], vectors: Mapping[str, Tensor]) -> Conditioning:
         """See `dti_core.protocols.TextEncoder`. Call inside `differentiable`."""
@@ -143,6 +146,10 @@ def _encoder_key(name: str, vectors: Mapping[str, object]) -> str:
     return name if name in vectors else f"clip_{name}"
 
 
+def _widths(clip) -> dict[str, int]:
+    return {key: tokenizer.embedding_size for key, tokenizer in sub_tokenizers(clip).items()}
+
+
 def _vocabulary(key: str, encoder: torch.nn.Module, tokenizer: SDTokenizer) -> Vocabulary:
     table = encoder.transformer.get_input_embeddings()
     if getattr(table, "weight", None) is None:
@@ -154,6 +161,14 @@ def _vocabulary(key: str, encoder: torch.nn.Module, tokenizer: SDTokenizer) -> V
     return Vocabulary(table.weight, special, tokenizer.inv_vocab)
 
 
+def token_ids(tokenizers: Mapping[str, SDTokenizer], text: str) -> dict[str, list[int]]:
+    """Token ids by encoder key. Raises ValueError where a word is not in the vocabulary."""
+    ids = {key: _token_ids(tokenizer, text) for key, tokenizer in tokenizers.items()}
+    for key, tokenizer in tokenizers.items():
+        _check_known(text, [tokenizer.inv_vocab[i] for i in ids[key]])
+    return ids
+
+
 def _token_ids(tokenizer: SDTokenizer, text: str) -> list[int]:
     end = -1 if tokenizer.tokenizer_adds_end_token else None
     return tokenizer.tokenizer(text)["input_ids"][tokenizer.tokens_start : end]
@@ -161,10 +176,10 @@ def _token_ids(tokenizer: SDTokenizer, text: str) -> list[int]:
 
 def _check_known(text: str, pieces: list[str]) -> None:
     """CLIP's tokenizer marks the last piece of a word; a word of several pieces is one it does not know."""
-    known_end = "</w>"
-    if any(piece.endswith(known_end) for piece in pieces) and not all(p.endswith(known_end) for p in pieces):
-        shown = " + ".join(piece.removesuffix(known_end) for piece in pieces)
+    if any(piece.endswith(WORD_END) for piece in pieces) and not all(p.endswith(WORD_END) for p in pieces):
+        shown = " + ".join(pieces_text(pieces))
         raise ValueError(
-            f"The initializer {text!r} is not in the text encoder's vocabulary: it would fall into {shown}. "
+            f"The initializer {text!r} is not in the text encoder's vocabulary: it would fall into {len(pieces)} "
+            f"pieces, {shown}. "
             "Use plain words for what the pictures show, such as 'dog', 'teapot' or 'stuffed animal'."
         )

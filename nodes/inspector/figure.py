@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +11,7 @@ import matplotlib
 import matplotlib.style
 import numpy as np
 import torch
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -16,14 +19,22 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 from torch import Tensor
 
-from ...dti_core.norm_report import LONG, TOO_LONG
+from ...dti_core.norm_report import LONG, VERY_LONG, times_text
 from .inspection import EncoderInspection
 
 # Okabe and Ito's palette for all kinds of colour vision, without yellow, which is too faint on white.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
 WORDS = "#9A9A9A"
-LONG_BAND, TOO_LONG_BAND = "#FFF3D6", "#FBDDD3"
+LONG_BAND, VERY_LONG_BAND = "#FFF3D6", "#FBDDD3"
+# Where a band begins, its name and colour, and the share of the axis that the name takes.
+BANDS = ((LONG, "long", LONG_BAND, 0.07), (VERY_LONG, "very long", VERY_LONG_BAND, 0.12))
+
+# For names in other scripts: what Windows, macOS and Linux have. matplotlib brings the first.
+FONTS = (
+    "DejaVu Sans", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Hiragino Sans", "PingFang SC", "Arial Unicode MS",
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Micro Hei", "Noto Sans Devanagari", "Noto Sans Thai",
+)  # fmt: skip
 
 PIXELS = (1024, 768)
 DPI = 100
@@ -58,7 +69,10 @@ class EncoderPage:
 def draw_pages(pages: Sequence[EncoderPage]) -> Tensor:
     """Pictures [n_pages, 768, 1024, 3] float32 in [0, 1]. Beyond seven embeddings the first seven are drawn."""
     # Whatever style other packs have set is left out, and theirs again afterwards.
-    with matplotlib.style.context(STYLE, after_reset=True):
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    style = {**STYLE, "font.family": [name for name in FONTS if name in installed]}
+    with matplotlib.style.context(style, after_reset=True), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # drawn as a box; the report has the name
         return torch.stack([_drawn(page) for page in pages])
 
 
@@ -104,11 +118,11 @@ def _draw_norms(axes: Axes, page: EncoderPage) -> None:
     own = [[vector.times_mean for vector in inspection.norms.vectors] for inspection in page.inspections]
     shown = [t for ts in own for t in ts if t > 0]
     low, high = min([times.min(), *shown]), max([times.max(), *shown])
-    axes.set_xlim(max(low / 1.15, 0.01), max(high * 1.25, LONG * 1.3))
+    axes.set_xlim(*_limits(low, high))
     _times_axis(axes, mean)
     axes.hist(times, bins=np.geomspace(times.min(), times.max() * 1.0001, 60), color=WORDS)
     axes.set_ylim(0, axes.get_ylim()[1] * 1.25)
-    for start, name, colour in ((LONG, "long", LONG_BAND), (TOO_LONG, "too long: prompts are ignored", TOO_LONG_BAND)):
+    for start, name, colour, _ in BANDS:
         axes.text(
             start * 1.03, 0.72, name, fontsize=11, transform=axes.get_xaxis_transform(), clip_on=True,
             bbox={"facecolor": colour, "edgecolor": "none", "pad": 2}, zorder=5,
@@ -164,22 +178,31 @@ def _draw_turning(axes: Axes, page: EncoderPage) -> None:
     )  # fmt: skip
 
 
+def _limits(low: float, high: float) -> tuple[float, float]:
+    """Ends of the axis of multiples, where the name of every band that begins within it has room."""
+    left, right = max(low / 1.15, 0.01), max(high * 1.25, LONG)
+    for start, _, _, share in BANDS:
+        if start <= right:
+            right = max(right, math.exp((math.log(start) - share * math.log(left)) / (1 - share)))
+    return left, right
+
+
 def _times_axis(axes: Axes, mean: float) -> None:
     """A logarithmic axis in multiples of the words' mean norm, with the norm itself beneath."""
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    ticks = [t for t in (CLOSE_TICKS if high < TOO_LONG else TICKS) if low <= t <= high]
+    ticks = [t for t in (CLOSE_TICKS if high < VERY_LONG else TICKS) if low <= t <= high]
     axes.set_xticks(ticks, [f"{t:g}x\n{t * mean:.2g}" for t in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(low, high)
-    for start, end, colour in ((LONG, TOO_LONG, LONG_BAND), (TOO_LONG, high, TOO_LONG_BAND)):
+    for start, end, colour in ((LONG, VERY_LONG, LONG_BAND), (VERY_LONG, high, VERY_LONG_BAND)):
         if start < high:
             axes.axvspan(start, min(end, high), color=colour, zorder=0, linewidth=0)
 
 
 def _multiples(inspection: EncoderInspection) -> str:
     times = [vector.times_mean for vector in inspection.norms.vectors]
-    shown = list(dict.fromkeys(f"{value:.2g}x" for value in (min(times), max(times))))
+    shown = list(dict.fromkeys(f"{times_text(value)}x" for value in (min(times), max(times))))
     return " to ".join(shown)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from ...dti_core.concept_embedding import ConceptEmbedding
-from ...dti_core.norm_report import render
+from ...dti_core.embedding_file import unread_encoders
+from ...dti_core.norm_report import render, summary
 from .inspection import EncoderInspection
 
 # A header may carry a whole picture.
@@ -17,21 +18,24 @@ def report_text(
     embeddings: Sequence[ConceptEmbedding],
     inspections: Sequence[Mapping[str, EncoderInspection]],
 ) -> str:
-    """The verdicts of all embeddings first, because a node shows a few lines only; then each under its label."""
-    verdicts = [line for label, found in zip(labels, inspections, strict=True) for line in _verdicts(label, found)]
+    """A line per embedding and encoder first, because a node shows a few lines only; then each under its label."""
+    summaries = [
+        line
+        for label, embedding, found in zip(labels, embeddings, inspections, strict=True)
+        for line in _summaries(label, embedding, found)
+    ]
     parts = [
         _embedding_text(label, embedding, by_encoder)
         for label, embedding, by_encoder in zip(labels, embeddings, inspections, strict=True)
     ]
-    return "\n\n".join(["\n".join(verdicts), *parts])
+    return "\n\n".join(["\n".join(summaries), *parts])
 
 
-def _verdicts(label: str, by_encoder: Mapping[str, EncoderInspection]) -> Iterator[str]:
+def _summaries(label: str, embedding: ConceptEmbedding, by_encoder: Mapping[str, EncoderInspection]) -> Iterator[str]:
     for key, inspection in by_encoder.items():
-        vectors = inspection.norms.vectors
-        for number, vector in enumerate(vectors, start=1):
-            which = f", vector {number}" if len(vectors) > 1 else ""
-            yield f"{label}, {key}{which}: {vector.verdict.reason}"
+        yield f"{label}, {key}: {summary(inspection.norms)}"
+    if rest := unread_encoders(embedding, by_encoder):
+        yield rest
 
 
 def _embedding_text(label: str, embedding: ConceptEmbedding, by_encoder: Mapping[str, EncoderInspection]) -> str:

@@ -67,6 +67,64 @@ FORMATS: dict[str, tuple[str, Any, dict[str, torch.Tensor], dict[str, str]]] = {
     ),
     "bundled a1111": ("lora.safetensors", {**LORA, "bundle_emb.dog.string_to_param.*": L}, {"clip_l": L}, {}),
     "one vector each": ("dog.safetensors", {"clip_l": L[0], "clip_g": G[0]}, {"clip_l": L[:1], "clip_g": G[:1]}, {}),
+    "two names": ("dog.safetensors", {"emb": L, "emb2": G}, {"clip_l": L, "clip_g": G}, {}),
+    "two tokens": ("dog.bin", {"<dog_g>": G, "<dog>": L}, {"clip_l": L, "clip_g": G}, {}),
+    "cog-sdxl": (
+        "embeddings.pti",
+        {"text_encoders_0": L, "text_encoders_1": G},
+        {"clip_l": L, "clip_g": G},
+        {},
+    ),
+    "several tokens": (
+        "dog.safetensors",
+        {f"<s{i}>": rows(1, 768, i) for i in range(11)},
+        {"clip_l": torch.cat([rows(1, 768, i) for i in range(11)])},
+        {"dti.tokens": ", ".join(f"<s{i}>" for i in range(11))},
+    ),
+    "several tokens of a1111": (
+        "dog.pt",
+        {"string_to_param": {"*": L, "+": L + 1}},
+        {"clip_l": torch.cat([L, L + 1])},
+        {"dti.tokens": "*, +"},
+    ),
+    "uneven": ("dog.safetensors", {"clip_l": L, "clip_g": G[:2]}, {"clip_l": L, "clip_g": G[:2]}, {}),
+    "list of encoders": ("dog.pt", [{"clip_l": L}, {"clip_g": G}], {"clip_l": L, "clip_g": G}, {}),
+    "list of one word": ("dog.pt", [{"<dog>": L}, {"<dog>": G}], {"clip_l": L, "clip_g": G}, {}),
+    "trajectory": (
+        "dog.pt",
+        [{"<dog>": L + i} for i in range(3)],
+        {"clip_l": L + 2},
+        {"dti.snapshot": "3 of 3; the others are 1, 2", "dti.placeholder": "<dog>"},
+    ),
+    "trajectory of tensors": ("dog.pt", [L, L + 1], {"clip_l": L + 1}, {"dti.snapshot": "2 of 2; the others are 1"}),
+    "trajectory by name": (
+        "dog.safetensors",
+        {f"step_{i}": L + i for i in (50, 100)},
+        {"clip_l": L + 100},
+        {"dti.snapshot": "step_100 of 2; the others are step_50", "dti.placeholder": "step_100"},
+    ),
+    "sana": ("dog.safetensors", {"gemma": rows(1, 2304)}, {"gemma2_2b": rows(1, 2304)}, {}),
+    "another encoder of a known width": ("dog.safetensors", {"qwen3_06b": H}, {"qwen3_06b": H}, {}),
+    "the other clip's name": (
+        "dog.safetensors",
+        {"clip_g": L},
+        {"clip_l": L},
+        {"dti.read_by_width": "clip_g is clip_l's"},
+    ),
+    "a flower is no LoRA": ("dog.safetensors", {"<flora>": L}, {"clip_l": L}, {"dti.placeholder": "<flora>"}),
+    "beside a counter": (
+        "dog.safetensors",
+        {"emb_params": L, "step": torch.tensor(5)},
+        {"clip_l": L},
+        {"dti.ignored_tensors": "step"},
+    ),
+    "beside an older key": (
+        "dog.safetensors",
+        {"clip_l": L, "emb_params": L + 1},
+        {"clip_l": L},
+        {"dti.ignored_tensors": "emb_params"},
+    ),
+    "a pt that is safetensors": ("dog.pt!", {"emb_params": L}, {"clip_l": L}, {}),
     "one encoder of sdxl": ("dog.pt", {"clip_g": G}, {"clip_g": G}, {}),
 }
 
@@ -75,7 +133,14 @@ FORMATS: dict[str, tuple[str, Any, dict[str, torch.Tensor], dict[str, str]]] = {
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_every_format(tmp_path: Path, kind: str, dtype: torch.dtype) -> None:
     file, content, vectors, metadata = FORMATS[kind]
-    loaded = load_embedding(write(tmp_path / file, cast(content, dtype)))
+    content = cast(content, dtype)
+    if file.endswith((".pti", "!")):
+        file = file.removesuffix("!")
+        write(tmp_path / "plain.safetensors", content).rename(tmp_path / file)
+        path = tmp_path / file
+    else:
+        path = write(tmp_path / file, content)
+    loaded = load_embedding(path)
     assert loaded.name == Path(file).stem
     assert loaded.vectors.keys() == vectors.keys()
     for key, expected in vectors.items():
@@ -91,7 +156,9 @@ def test_every_format(tmp_path: Path, kind: str, dtype: torch.dtype) -> None:
 def cast(content: Any, dtype: torch.dtype) -> Any:
     if isinstance(content, dict):
         return {key: cast(value, dtype) for key, value in content.items()}
-    return content.to(dtype) if torch.is_tensor(content) else content
+    if isinstance(content, list):
+        return [cast(value, dtype) for value in content]
+    return content.to(dtype) if torch.is_tensor(content) and content.is_floating_point() else content
 
 
 # Bundles
@@ -112,7 +179,58 @@ def test_a_name_in_a_plain_file_is_refused(tmp_path: Path) -> None:
         load_embedding(write(tmp_path / "dog.safetensors", {"emb_params": L}), "cat")
 
 
+# Parts of other files
+
+
+@pytest.mark.parametrize(
+    ("content", "part", "vectors"),
+    [
+        ([{"<dog>": L}, {"<dog>": L + 1}], "1", L),
+        ({"step_5": L, "step_50": L + 1}, "step_5", L),
+        ({"<s0>": L, "<s1>": L + 1}, "<s1>", L + 1),
+        ([{"clip_l": L}, {"clip_g": G}], "1", L),
+    ],
+)
+def test_a_part_is_chosen_by_its_name(tmp_path: Path, content: Any, part: str, vectors: torch.Tensor) -> None:
+    assert torch.equal(load_embedding(write(tmp_path / "dog.pt", content), part).vectors["clip_l"], vectors)
+
+
+def test_a_snapshot_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "dog.pt", [{"<dog>": L + i} for i in range(20)])
+    with pytest.raises(ValueError, match=r"20 snapshots and none is called '21'; choose 1, 2, 3, 4 \.\.\. 19, 20"):
+        load_embedding(path, "21")
+
+
+def test_eight_bit_floats_are_read(tmp_path: Path) -> None:
+    vectors = L.to(torch.float8_e4m3fn)
+    for file in ("dog.safetensors", "dog.pt"):
+        loaded = load_embedding(write(tmp_path / file, {"emb_params": vectors}))
+        assert torch.equal(loaded.vectors["clip_l"], vectors.float())
+
+
 # What cannot be read is named
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
+
+
+@pytest.mark.parametrize("file", ["dog.safetensors", "dog.pt", "dog.bin", "dog.pti"])
+def test_a_git_lfs_pointer_is_named(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).write_bytes(LFS)
+    with pytest.raises(ValueError, match=r"a Git LFS pointer.*git lfs pull"):
+        load_embedding(tmp_path / file)
+
+
+def test_a_web_page_is_named(tmp_path: Path) -> None:
+    (tmp_path / "dog.pt").write_bytes(b"\n<!DOCTYPE html><html>Sign in</html>")
+    with pytest.raises(ValueError, match="is a web page"):
+        load_embedding(tmp_path / "dog.pt")
+
+
+def test_vectors_beyond_what_is_read_are_counted_over_tokens(tmp_path: Path) -> None:
+    path = write(tmp_path / "dog.safetensors", {f"<s{i}>": torch.ones(1000, 768) for i in range(2)})
+    with pytest.raises(ValueError, match="2000 vectors for clip_l"):
+        load_embedding(path)
 
 
 def test_a_zero_vector_is_refused(tmp_path: Path) -> None:

@@ -23,6 +23,10 @@ from dti_core.embedding_name import MAX_LENGTH, check_embedding_name, trigger
         "con2",
         "x.pt/dog",
         "n" * MAX_LENGTH,
+        "M\u00fcller",
+        "\u72ac",
+        "\u0441\u043e\u0431\u0430\u043a\u0430/\u0939\u093f\u0928\u094d\u0926\u0940",
+        "\U0001f436",
     ],
 )
 def test_good_names(name: str) -> None:
@@ -40,7 +44,11 @@ def test_good_names(name: str) -> None:
         ("(dog)", "'(' ')'"),
         ("embedding:dog", "':'"),
         ("dog\n", r"'\n'"),
-        ("h\u00fcnd", "'\u00fc'"),
+        ("hu\u0308nd", "accents stand apart"),
+        ("\u72ac\u3000", r"'\u3000'"),
+        ("\u72ac" * 70, "takes 210 bytes"),
+        ("\u0661", "weight"),
+        ("dog\u200b", r"'\u200b'"),
         ("pets\\dog", "backslash"),
         ("C:\\dog", "backslash"),
         ("/dog", "empty folder"),
@@ -79,7 +87,7 @@ def test_names_that_a_prompt_reads_as_a_weight(name: str) -> None:
 
 
 @settings(deadline=None, derandomize=True)
-@given(st.text(alphabet="aeinfNAN019._-+/ ,:()[<\\\n", max_size=8))
+@given(st.text(alphabet="aeinfNAN019._-+/ ,:()[<\\\n\u00fc\u72ac\u3000\u00a0\u0660\u2028", max_size=8))
 def test_accepted_names_survive_a_prompt(name: str) -> None:
     try:
         check_embedding_name(name)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dti_core.norm_report import norm_report, norm_verdict, render
+from dti_core.norm_report import norm_report, norm_verdict, render, summary
 from dti_core.vocabulary import Vocabulary
 
 
@@ -26,17 +26,17 @@ def of_norm(norm: float) -> Tensor:
 
 def test_the_sentence_that_a_person_reads() -> None:
     verdict = norm_verdict(7.4, 0.387)
-    assert verdict.level == "too long"
+    assert verdict.level == "very long"
     assert verdict.reason == (
-        "norm 7.4 is 19x the vocabulary mean 0.387: prompts around this word will be ignored; "
-        "rescale it or train with DTI"
+        "norm 7.4 is 19x the vocabulary mean 0.387: far longer than ordinary words, little of its position is seen "
+        "(Effect I); try it rescaled"
     )
 
 
 @pytest.mark.parametrize(
     ("times", "level"),
     [(0.0, "zero"), (0.49, "short"), (0.5, "ordinary"), (1.0, "ordinary"), (2.0, "ordinary"), (2.01, "long"),
-     (5.0, "long"), (5.01, "too long"), (1e6, "too long")],
+     (5.0, "long"), (5.01, "very long"), (1e6, "very long")],
 )  # fmt: skip
 def test_verdicts(times: float, level: str) -> None:
     assert norm_verdict(times * 0.25, 0.25).level == level
@@ -92,7 +92,7 @@ def test_the_table_shows_both_kinds_of_nearest_side_by_side() -> None:
     text = render(norm_report(vocabulary, torch.tensor([[0.1, 0.0], [3.0, 0.0]]), [0], k=1))
     lines = [line.split() for line in text.splitlines()]
     assert ["1", "0.1", "0.28", "25.0", "0.0", "deg", "short"] in lines
-    assert ["2", "3", "8.3", "100.0", "0.0", "deg", "too", "long"] in lines
+    assert ["2", "3", "8.3", "100.0", "0.0", "deg", "very", "long"] in lines
     assert ["1", "apple", "1.000", "noise-", "0.112"] in lines
     assert text.isascii()
 
@@ -104,3 +104,15 @@ def test_words_that_are_not_known_are_shown_by_number(vocabulary: Vocabulary) ->
 def test_vectors_of_another_width_are_refused(vocabulary: Vocabulary) -> None:
     with pytest.raises(ValueError, match=r"shape \(1, 8\).*needs \[n, 16\]"):
         norm_report(vocabulary, torch.ones(1, 8))
+
+
+def test_many_vectors_are_one_line_and_then_a_line_each(vocabulary: Vocabulary) -> None:
+    norms = [0.4] * 60 + [0.9] * 12 + [3.0] * 3
+    report = norm_report(vocabulary, torch.cat([of_norm(norm) for norm in norms]))
+    assert summary(report) == (
+        "75 vectors of norm 0.4 to 3, 1x to 7.5x the vocabulary mean 0.399: 60 ordinary, 12 long, 3 very long"
+    )
+    assert len(render(report).splitlines()) == 1 + 2 * (1 + 75)
+    few = norm_report(vocabulary, of_norm(0.4).expand(8, -1))
+    assert len(render(few).splitlines()) == 1 + (1 + 8) + (1 + 8 * 5)
+    assert summary(norm_report(vocabulary, of_norm(0.4))).endswith("close to an ordinary word")

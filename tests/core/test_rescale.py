@@ -39,9 +39,17 @@ def test_magnitudes_that_make_no_sense(bad: float) -> None:
         rescale(concept(), {"clip_l": 1.0, "clip_g": bad}, "new")
 
 
-def test_every_encoder_needs_a_magnitude() -> None:
-    with pytest.raises(ValueError, match="no magnitude for clip_g of the embedding 'old'; got clip_l"):
-        rescale(concept(), {"clip_l": 1.0}, "new")
+def test_an_encoder_without_a_magnitude_stays_as_it_is() -> None:
+    old = concept()
+    new = rescale(old, {"clip_l": 1.0}, "new")
+    assert torch.equal(new.vectors["clip_g"], old.vectors["clip_g"])
+    torch.testing.assert_close(new.norms()["clip_l"], torch.ones(3))
+    assert new.metadata["dti.rescaled_to"] == "clip_l 1"
+
+
+def test_some_encoder_needs_a_magnitude() -> None:
+    with pytest.raises(ValueError, match="no magnitude for clip_l, clip_g of the embedding 'old'; got t5xxl"):
+        rescale(concept(), {"t5xxl": 1.0}, "new")
 
 
 def test_a_zero_vector_has_no_direction() -> None:

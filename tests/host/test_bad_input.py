@@ -49,6 +49,10 @@ def refuse(client: Client, graph, message: str) -> None:
         ({"name": "nan"}, "read it as a weight"),
         ({"name": "dog.safetensors"}, "file extension"),
         ({"initializer": ""}, "initializer '' is empty"),
+        ({"initializer": "(dog:1.2)"}, r"initializer '\(dog:1.2\)' has \( \) :, which would be trained as words"),
+        ({"initializer": "embedding:dog"}, "has :, which"),
+        ({"initializer": "dog " * 80}, "is 80 tokens long, and at most 32"),
+        ({"initializer": "\u67f4\u72ac"}, "would fall into . pieces, .*\u72ac"),
         ({"initializer": "zxqvy"}, "not in the text encoder's vocabulary.*z [+] x"),
         ({"captions": "a photo of a dog"}, "exactly one"),
         ({"captions": "a {} beside a {}"}, "exactly one"),
@@ -63,6 +67,16 @@ def refuse(client: Client, graph, message: str) -> None:
 )
 def test_settings(client, checkpoint, settings, message):
     refuse(client, train(checkpoint, "noise", **{**QUICK, "name": "bad", **settings}), message)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"name": ""}, {"name": "my dog"}, {"initializer": ""}, {"initializer": "(dog:1.2)"}]
+)
+def test_what_is_typed_wrong_is_refused_before_anything_runs(client, checkpoint, settings):
+    graph = train(checkpoint, "noise", **{**QUICK, "name": "bad", **settings})
+    with pytest.raises(HostError, match="Custom validation failed") as caught:
+        client.submit(graph)
+    assert caught.value.node_id == "train"
 
 
 def test_name_that_exists(client, checkpoint):

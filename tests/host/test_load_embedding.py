@@ -33,10 +33,11 @@ def picture(client, prompt_graph):
     return client.images(client.run(prompt_graph), "picture")[0]
 
 
-def test_the_trigger_reaches_the_prompt(client, checkpoint):
-    write(client, "pets/rex", 1, {"clip_l": 64, "clip_g": 96})
-    loaded = picture(client, graph(checkpoint, "pets/rex.safetensors"))
-    typed = picture(client, text_to_image(checkpoint, "a photo of embedding:pets/rex in the rain", seed=3))
+@pytest.mark.parametrize("name", ["pets/rex", "M\u00fcller", "\u67f4\u72ac"])
+def test_the_trigger_reaches_the_prompt(client, checkpoint, name):
+    write(client, name, 1, {"clip_l": 64, "clip_g": 96})
+    loaded = picture(client, graph(checkpoint, f"{name}.safetensors"))
+    typed = picture(client, text_to_image(checkpoint, f"a photo of embedding:{name} in the rain", seed=3))
     without = picture(client, text_to_image(checkpoint, "a photo of in the rain", seed=3))
     assert (loaded == typed).all()
     assert (loaded != without).any()
@@ -83,6 +84,7 @@ def test_a_second_file_of_that_name_changes_nothing(client, checkpoint):
     [
         (None, r"wrong_width.*is for SDXL .*clip_l 768.*clip_g 1280.*needs clip_l 64"),
         (b"", "truncated or not a safetensors file"),
+        (b"version https://git-lfs.github.com/spec/v1", "Git LFS pointer"),
         (b"hello, this is a text file and not an embedding", "truncated or not a safetensors file"),
     ],
 )

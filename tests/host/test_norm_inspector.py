@@ -48,7 +48,7 @@ def test_picture_and_report_come_out_and_are_shown(client, checkpoint):
     assert all((a == b).all() for a, b in zip(shown, saved, strict=True))
     (report,) = run.outputs["inspect"]["text"]
     assert run.outputs["text"]["text"] == [report]
-    verdict = r"norm (7\.4|8\.5)\d* is 19x the vocabulary mean 0\.\d+: prompts around this word will be ignored"
+    verdict = r"norm (7\.4|8\.5)\d* is 19x the vocabulary mean 0\.\d+: far longer than ordinary words"
     assert len(re.findall(verdict, report)) == 2
     assert "ss_sd_model_name: <b>some model</b>" in report
 
@@ -63,7 +63,7 @@ def test_several_are_compared(client, checkpoint):
         "=== word_a #1 ===", "=== word_b ===", "=== word_c ===", "=== word_a #2 ===",
     ]  # fmt: skip
     assert re.search(r"word_a #2, clip_l: norm 0\.39 is 1x the vocabulary mean 0\.\d+: close to an ordinary", report)
-    assert re.search(r"word_b, clip_l, vector 2: norm 1\.17 is 3x the .* mean 0\.\d+: prompts .* lose part", report)
+    assert re.search(r"word_b, clip_l: 2 vectors of norm 1\.17, 3x the .* mean 0\.\d+: 2 long", report)
     assert "initializer 'dog'" in report
 
 

@@ -89,8 +89,8 @@ def test_names_that_are_taken(client, checkpoint):
     again["save"] = save(name="taken", if_exists="number")
     assert client.run(again).outputs["save"]["text"][0].endswith("taken_2.safetensors")
     again["save"] = save(name="no good")
-    with pytest.raises(HostError, match="characters that end a name"):
-        client.run(again)
+    with pytest.raises(HostError, match=r"Custom validation failed.*characters that end a name"):
+        client.submit(again)
 
 
 def test_a_diffusers_pair_is_listed_once_and_loads_as_one(client, checkpoint):
@@ -114,6 +114,8 @@ FOREIGN = {
     "a number for a name": ("500.safetensors", lambda v: v),
     "output embeddings": ("onetrainer.safetensors", lambda v: {**v, "clip_l_out": v["clip_l"] + 1}),
     "half precision": ("half.safetensors", lambda v: {key: rows.half() for key, rows in v.items()}),
+    "a name in another script": ("M\u00fcller \u72ac.safetensors", lambda v: v),
+    "a trajectory": ("steps.pt", lambda v: [{key: rows + 1 for key, rows in v.items()}, v]),
     "in a lora": (
         "lora.safetensors",
         lambda v: {
@@ -134,6 +136,28 @@ def test_files_of_other_tools_reach_the_prompt(client, checkpoint, kind):
     write(content(word), folder(client) / file)
     more = {"name_in_lora": "dog"} if kind == "in a lora" else {}
     assert (loaded(client, checkpoint, file, **more) == loaded(client, checkpoint, "plain.safetensors")).all()
+
+
+def test_encoders_with_different_numbers_of_vectors(client, checkpoint):
+    """As the host reads such a file; inspected, rescaled and saved as well."""
+    uneven = {key: rows[:count] for count, (key, rows) in enumerate(vectors(1).items(), start=1)}
+    save_file(uneven, folder(client) / "uneven.safetensors")
+    typed = text_to_image(checkpoint, PROMPT.replace("{}", "embedding:uneven"), steps=2, size=64, seed=3)
+    assert (picture(client, typed) == loaded(client, checkpoint, "uneven.safetensors")).all()
+    graph = painted(checkpoint, "rescale", load=load("uneven.safetensors"), rescale=rescale(factor=2.0))
+    graph["save"] = save(embedding=["rescale", 0], name="uneven_2")
+    graph["inspect"] = node("DTI_NormInspector", embedding=["rescale", 0], clip=["checkpoint", 1])
+    report = client.run(graph).outputs["inspect"]["text"][0]
+    assert "clip_g: 2 vectors of norm" in report
+    assert [len(rows) for rows in load_file(folder(client) / "uneven_2.safetensors").values()] == [2, 1]
+
+
+def test_a_file_that_the_host_does_not_list_is_read(client, checkpoint):
+    """cog-sdxl's .pti is a safetensors file."""
+    save_file(vectors(1), folder(client) / "cog.safetensors")
+    plain = loaded(client, checkpoint, "cog.safetensors")
+    (folder(client) / "cog.safetensors").rename(folder(client) / "cog.pti")
+    assert (loaded(client, checkpoint, "cog.pti") == plain).all()
 
 
 def test_of_two_files_of_one_name_the_chosen_one_is_used(client, checkpoint):

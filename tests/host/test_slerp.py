@@ -107,7 +107,7 @@ def test_a_mix_of_two_is_a_slerp(client, checkpoint):
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ({"embedding_b": ["c", 0]}, "'one' has 2 vectors and 'three' has 3"),
+        ({"embedding_b": ["c", 0]}, "'one' has 2 vectors and 'three' has 3 vectors; .*Set padding to 'repeat'"),
         ({"t_clip_g": -0.5}, "t is -0.5 for clip_g"),
     ],
 )
@@ -117,6 +117,24 @@ def test_what_does_not_fit_is_refused(client, checkpoint, inputs, message):
     with pytest.raises(HostError, match=message) as caught:
         client.run(graph)
     assert caught.value.node_id == "slerp"
+
+
+def test_a_shorter_word_is_padded_where_that_is_chosen(client, checkpoint):
+    """At t = 1 the longer word is whole."""
+    graph = between(checkpoint, embedding_b=["c", 0], t=1.0, padding="repeat")
+    graph["c"] = load("three")
+    whole = painted(checkpoint, ["c", 1], ["c", 2], c=load("three"))
+    assert (picture(client, graph) == picture(client, whole)).all()
+    sweep = node(
+        "DTI_SlerpSweep", embedding_a=["a", 0], embedding_b=["c", 0], clip=["checkpoint", 1], ratios="1",
+        method="slerp", padding="repeat",
+    )  # fmt: skip
+    row = painted(checkpoint, ["sweep", 1], ["sweep", 2], sweep=sweep, c=load("three"))
+    assert (picture(client, row) == picture(client, whole)).all()
+    inputs = {"embedding_1": ["a", 0], "embedding_2": ["c", 0], "weight_1": 0.0, "weight_2": 1.0}
+    mix = node("DTI_Mix", clip=["checkpoint", 1], padding="repeat", **inputs)
+    mixed = painted(checkpoint, ["mix", 1], ["mix", 2], mix=mix, c=load("three"))
+    assert (picture(client, mixed) == picture(client, whole)).all()
 
 
 def test_ratios_that_are_no_numbers(client, checkpoint):

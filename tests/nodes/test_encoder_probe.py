@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -75,6 +77,17 @@ def test_the_first_norm_is_the_encoders(models, probe, key):
     assert first.positions.shape == (77, token.shape[0])
     embedded = token + encoder.embeddings.position_embedding.weight.float()
     torch.testing.assert_close(first(token), encoder.encoder.layers[0].layer_norm1(embedded).float())
+
+
+def test_encoders_with_different_numbers_of_vectors(probe):
+    """Each encoder's states are those that it has where the other has as many."""
+    vectors = embedding(probe, n_vectors=3).vectors
+    uneven = {"clip_l": vectors["clip_l"], "clip_g": vectors["clip_g"][:1]}
+    states = probe.hidden_states(PROMPT, uneven)
+    whole = probe.hidden_states(PROMPT, vectors)
+    torch.testing.assert_close(states["clip_l"], whole["clip_l"])
+    single = probe.hidden_states(PROMPT, {key: rows[:1] for key, rows in vectors.items()})
+    torch.testing.assert_close(states["clip_g"], single["clip_g"])
 
 
 def test_a_word_in_the_second_window_is_found(models, probe):
@@ -165,6 +178,31 @@ def test_a_page_for_each_encoder(probe, scale, n_vectors, count):
     assert pictures.dtype == torch.float32
     assert pictures.min() >= 0 and pictures.max() == 1
     assert (pictures[0] != pictures[1]).any()
+
+
+@pytest.mark.parametrize("times", [0.5, 1.0, 1.9, 2.2, 3.9, 4.1, 5.0, 5.5, 6.0, 7.0, 7.5, 20.0, 900.0])
+def test_the_names_of_the_bands_are_whole(probe, times):
+    from dti_pack.nodes.inspector.figure import EncoderPage, _draw_norms
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    vocabulary = probe.text_encoder.vocabularies["clip_l"]
+    word = torch.zeros(1, vocabulary.dim)
+    word[0, 0] = times * vocabulary.mean
+    norms = norm_report_of(vocabulary, word)
+    axes = FigureCanvasAgg(Figure(figsize=(10.24, 7.68), dpi=100)).figure.add_axes((0.085, 0.5, 0.89, 0.3))
+    _draw_norms(axes, EncoderPage("clip_l", vocabulary.norms, ["one"], [SimpleNamespace(norms=norms)]))
+    shown = [text for text in axes.texts if axes.get_xlim()[0] <= text.get_position()[0] < axes.get_xlim()[1]]
+    assert [text.get_text() for text in shown] == ["long", "very long"][: 1 + (times >= 4)]
+    ends = [text.get_window_extent() for text in shown]
+    assert all(end.x1 <= axes.bbox.x1 for end in ends)
+    assert all(left.x1 <= right.x0 for left, right in pairwise(ends))
+
+
+def norm_report_of(vocabulary, vectors):
+    from dti_pack.dti_core.norm_report import norm_report
+
+    return norm_report(vocabulary, vectors, k=1)
 
 
 def test_an_encoder_without_positions_has_two_panels(probe):
