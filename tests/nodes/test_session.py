@@ -67,3 +67,27 @@ def test_initializer_the_vocabulary_lacks(models, node_mode, word, message):
         pytest.raises(ValueError, match=message),
     ):
         start_from_word(word, text_encoder.token_ids(word), text_encoder.vocabularies)
+
+
+def test_a_session_loads_nothing_anew(models, node_mode, monkeypatch):
+    """Training in bf16 between two generations unloads and patches nothing: 5 GB each way for SDXL."""
+    import comfy.model_management
+    from comfy.model_patcher import ModelPatcher
+    from dti_pack.nodes.host.session import training_session
+
+    monkeypatch.setattr(comfy.model_management, "should_use_bf16", lambda *args, **kwargs: True)
+    patchers = [models.model, models.clip.patcher]
+    comfy.model_management.load_models_gpu(patchers)
+    unpatched = []
+    original = ModelPatcher.unpatch_model
+
+    def unpatch_model(self, device_to=None, unpatch_weights=True):
+        unpatched.append(unpatch_weights)
+        return original(self, device_to, unpatch_weights)
+
+    monkeypatch.setattr(ModelPatcher, "unpatch_model", unpatch_model)
+    with training_session(models.model, models.clip) as (_, _):
+        assert models.model.model.manual_cast_dtype == torch.bfloat16
+    comfy.model_management.load_models_gpu(patchers)
+    assert not any(unpatched)
+    assert models.model.model.manual_cast_dtype is None
