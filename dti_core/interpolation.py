@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from .concept_embedding import ConceptEmbedding
-from .derived import check_alike, merged
+from .embedding import ConceptEmbedding
+from .merging import check_alike, merged
 from .sphere import dist, expmap, logmap, projx
 
 # Where the paper samples the way between two concepts (Figure 4).

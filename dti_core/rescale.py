@@ -6,8 +6,8 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
-from .concept_embedding import ConceptEmbedding
-from .derived import renamed
+from .embedding import ConceptEmbedding
+from .merging import renamed
 from .sphere import projx
 
 

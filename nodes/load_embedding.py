@@ -6,15 +6,15 @@ import dataclasses
 
 from comfy_api.latest import io
 
-from ..dti_core.embedding_file import load_embedding
-from ..dti_core.embedding_formats import reading
-from ..dti_core.embedding_name import trigger
-from .host.embedding_folder import embedding_files, embedding_path, file_fingerprint, files_called, name_of
+from ..dti_core.files.embedding_file import load_embedding
+from ..dti_core.files.formats import reading
+from .host.embeddings.folder import embedding_files, embedding_path, file_fingerprint, files_called, name_of
 from .host.node_text import show_on_node
-from .host.prompt_outputs import file_outputs
+from .host.prompt.outputs import file_outputs
+from .host.prompt.trigger_wiring import prompts_that_miss_it
 from .host.schema import ADVANCED
-from .host.text_encoder import unread
-from .host.trigger_wiring import prompts_that_miss_it
+from .host.training.text_encoder import unread
+from .prompt_name import trigger
 from .sockets import DTIEmbedding, trigger_output
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..dti_core.interpolation import mix
-from .host.prompt_outputs import prompt_outputs
-from .host.trigger_wiring import prompts_that_miss_it
-from .host.unread import say_unread
+from .host.embeddings.unread import say_unread
+from .host.prompt.outputs import prompt_outputs
+from .host.prompt.trigger_wiring import prompts_that_miss_it
 from .slerp import of_one_length, short_name
 from .sockets import DTIEmbedding, knowing_clip_output, padding_input, trigger_output
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
-from ..dti_core.captions import check_captions
-from ..dti_core.concept_embedding import ConceptEmbedding
+from ..dti_core.embedding import ConceptEmbedding
+from ..dti_core.training.captions import check_captions
 from .host.encoder_probe import EncoderProbe
 from .host.node_text import show_on_node
-from .host.text_encoder import check_fits
+from .host.training.text_encoder import check_fits
 from .inspector.inspection import inspect
 from .inspector.report import report_text
 from .single_values import single_values

@@ -5,10 +5,10 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..dti_core.rescale import rescale
-from .host.prompt_outputs import prompt_outputs
-from .host.text_encoder import HostTextEncoder, check_fits
-from .host.trigger_wiring import prompts_that_miss_it
-from .host.unread import say_unread
+from .host.embeddings.unread import say_unread
+from .host.prompt.outputs import prompt_outputs
+from .host.prompt.trigger_wiring import prompts_that_miss_it
+from .host.training.text_encoder import HostTextEncoder, check_fits
 from .slerp import short_name
 from .sockets import DTIEmbedding, knowing_clip_output, trigger_output
 

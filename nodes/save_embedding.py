@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
-from ..dti_core.derived import renamed
-from ..dti_core.embedding_name import trigger
-from .host.before_training import settings_objection
-from .host.embedding_saving import check_prompt_reads, save_pair_to_folder, save_to_folder
+from ..dti_core.merging import renamed
+from .host.embeddings.owned_files import OwnedFiles
+from .host.embeddings.saving import check_prompt_reads, save_pair_to_folder, save_to_folder
 from .host.node_text import show_on_node
-from .host.owned_files import OwnedFiles
-from .host.prompt_outputs import no_trigger
+from .host.prompt.outputs import no_trigger
+from .host.training.checks import settings_objection
+from .prompt_name import trigger
 from .sockets import DTIEmbedding, if_exists_input, name_input, trigger_output
 
 PAIR = "diffusers pair"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..dti_core.concept_embedding import ConceptEmbedding
-from ..dti_core.derived import padded
+from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.interpolation import lerp, slerp
-from .host.prompt_outputs import prompt_outputs
+from ..dti_core.merging import padded
+from .host.embeddings.unread import say_unread
+from .host.prompt.outputs import prompt_outputs
+from .host.prompt.trigger_wiring import prompts_that_miss_it
 from .host.schema import ADVANCED
-from .host.trigger_wiring import prompts_that_miss_it
-from .host.unread import say_unread
 from .sockets import DTIEmbedding, knowing_clip_output, padding_input, trigger_output
 
 METHODS = {"slerp": slerp, "lerp": lerp}

@@ -7,9 +7,9 @@ import re
 from comfy_api.latest import io
 
 from ..dti_core.interpolation import FIGURE_4_RATIOS
-from .host.prompt_outputs import prompt_outputs
-from .host.trigger_wiring import prompts_that_miss_it
-from .host.unread import say_unread
+from .host.embeddings.unread import say_unread
+from .host.prompt.outputs import prompt_outputs
+from .host.prompt.trigger_wiring import prompts_that_miss_it
 from .slerp import METHODS, between_name, of_one_length
 from .sockets import DTIEmbedding, padding_input
 

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-# Carries a dti_core.concept_embedding.ConceptEmbedding.
+# Carries a dti_core.embedding.ConceptEmbedding.
 DTIEmbedding = io.Custom("DTI_EMBEDDING")
 
 

@@ -6,22 +6,23 @@ from dataclasses import fields, replace
 
 from comfy_api.latest import io, ui
 
-from ..dti_core.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES, captions_by_picture
-from ..dti_core.concept_embedding import ConceptEmbedding
+from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.training import TrainingConfig, train
-from .host.before_training import check_concept, settings_objection
-from .host.embedding_saving import free_name
-from .host.memory_plan import PLAN_NAMES
-from .host.metadata import run_metadata, text_notes
+from ..dti_core.training.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES
+from .captions import captions_by_picture
+from .host.embeddings.owned_files import OwnedFiles
+from .host.embeddings.saved_result import save_result
+from .host.embeddings.saving import free_name
 from .host.node_text import show_on_node
-from .host.owned_files import OwnedFiles
-from .host.posterior import encode_images
-from .host.run_report import RunReport
-from .host.saved_result import save_result
 from .host.schema import ADVANCED
-from .host.session import training_session
-from .host.training_memory import plan_memory
-from .host.training_notes import training_notes
+from .host.training.checks import check_concept, settings_objection
+from .host.training.memory import plan_memory
+from .host.training.memory_plan import PLAN_NAMES
+from .host.training.notes import training_notes
+from .host.training.run_metadata import run_metadata, text_notes
+from .host.training.run_report import RunReport
+from .host.training.session import training_session
+from .host.training.vae import encode_images
 from .single_values import single_values
 from .sockets import DTIEmbedding, if_exists_input, name_input, trigger_output
 

@@ -1,7 +1,7 @@
 """Full-size SDXL on a card that is not there: in its place torch's meta device, which has shapes and computes nothing.
 
 The host's own classes are built, and the pack's own session, encoding, loss and backward run on them. Import
-`benchmarks.memory.host` first.
+`comfy_host.in_process` first.
 """
 
 from __future__ import annotations

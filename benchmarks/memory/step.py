@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from dti_pack.dti_core.captions import OBJECT_TEMPLATES
 from dti_pack.dti_core.training import StepReport, TrainingConfig, train
-from dti_pack.dti_core.training_data import TrainingImage
-from dti_pack.nodes.host.memory_plan import MemoryPlan
-from dti_pack.nodes.host.session import training_session
-from dti_pack.nodes.host.training_memory import TrainingMemory
+from dti_pack.dti_core.training.captions import OBJECT_TEMPLATES
+from dti_pack.dti_core.training.data import TrainingImage
+from dti_pack.nodes.host.training.memory import TrainingMemory
+from dti_pack.nodes.host.training.memory_plan import MemoryPlan
+from dti_pack.nodes.host.training.session import training_session
 
 from benchmarks.memory.card import CARD
 from benchmarks.memory.crossings import Crossings

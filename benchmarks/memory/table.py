@@ -13,7 +13,7 @@ import argparse
 import warnings
 from pathlib import Path
 
-from benchmarks.memory.host import use_host
+from comfy_host.in_process import use_host
 
 RESOLUTIONS = (512, 768, 1024)
 CARDS = (6, 8, 10, 12, 16, 24)  # GiB
@@ -33,8 +33,8 @@ def main() -> None:
     warnings.simplefilter("ignore")  # what the host's packages say while they load
     use_host(parser.parse_args().comfyui)
     # These import the host and the pack.
-    from dti_pack.nodes.host.memory_plan import first_that_fits, ladder, peak_bytes
-    from dti_pack.nodes.host.training_memory import footprint_on
+    from dti_pack.nodes.host.training.memory import footprint_on
+    from dti_pack.nodes.host.training.memory_plan import first_that_fits, ladder, peak_bytes
 
     from benchmarks.memory.card import full_size_sdxl
     from benchmarks.memory.step import counted_step

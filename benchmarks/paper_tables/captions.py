@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dti_pack.dti_core.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES
+from dti_pack.dti_core.training.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES
 from small_world import words
 from small_world.scenes import COLOURS, Scene
 from small_world.subjects import Style, Subject, scenes_of

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from dti_pack.dti_core.position_attenuation import position_share
-from dti_pack.dti_core.residual_stagnation import block_angles
+from dti_pack.dti_core.analysis.position_attenuation import position_share
+from dti_pack.dti_core.analysis.residual_stagnation import block_angles
 from torch import Tensor
 
 from .world import World
@@ -50,7 +50,7 @@ def effects(world: World, vectors: Mapping[str, Tensor]) -> dict[str, Effects]:
 
 def word_vectors(world: World, word: str) -> dict[str, Tensor]:
     """The rows of a word of the vocabulary, to compare with."""
-    from dti_pack.nodes.host.text_encoder import HostTextEncoder
+    from dti_pack.nodes.host.training.text_encoder import HostTextEncoder
 
     encoder = HostTextEncoder(world.painter.clip, world.painter.clip.cond_stage_model)
     ids = encoder.token_ids(word)

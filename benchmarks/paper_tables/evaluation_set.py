@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from dti_pack.dti_core.protocols import Denoiser, TextEncoder
-from dti_pack.dti_core.training_data import TrainingImage, draw_batch
+from dti_pack.dti_core.training.backend import Denoiser, TextEncoder
+from dti_pack.dti_core.training.data import TrainingImage, draw_batch
 from torch import Tensor
 
 from .loop import mean_loss

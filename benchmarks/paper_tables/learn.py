@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from dti_pack.dti_core.captions import OBJECT_TEMPLATES
-from dti_pack.dti_core.concept_embedding import ConceptEmbedding
-from dti_pack.dti_core.embedding_file import save_embedding
+from dti_pack.dti_core.embedding import ConceptEmbedding
+from dti_pack.dti_core.files.embedding_file import save_embedding
 from dti_pack.dti_core.training import StepReport
+from dti_pack.dti_core.training.captions import OBJECT_TEMPLATES
 from PIL import Image
 from small_world.host import start_log, use_comfyui
 from small_world.sample import Painter
@@ -50,8 +50,8 @@ def main() -> None:
     use_comfyui(options.comfyui)
     start_log()
     torch.set_num_threads(1)
-    from dti_pack.nodes.host.posterior import encode_images
-    from dti_pack.nodes.host.session import training_session
+    from dti_pack.nodes.host.training.session import training_session
+    from dti_pack.nodes.host.training.vae import encode_images
 
     painter = Painter(options.checkpoint)
     files = sorted(options.pictures.glob("*.png"))

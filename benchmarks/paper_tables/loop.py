@@ -11,9 +11,9 @@ from typing import Protocol
 
 import torch
 from dti_pack.dti_core import sphere
-from dti_pack.dti_core.protocols import Denoiser, TextEncoder
 from dti_pack.dti_core.training import StepReport
-from dti_pack.dti_core.training_data import Batch, TrainingImage, draw_batch
+from dti_pack.dti_core.training.backend import Denoiser, TextEncoder
+from dti_pack.dti_core.training.data import Batch, TrainingImage, draw_batch
 from torch import Tensor
 
 OnStep = Callable[[StepReport], None]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dti_pack.dti_core.initializer import Start, start_from_word
-from dti_pack.dti_core.protocols import Denoiser, TextEncoder
 from dti_pack.dti_core.training import StepReport, TrainingConfig, train
-from dti_pack.dti_core.training_data import TrainingImage
+from dti_pack.dti_core.training.backend import Denoiser, TextEncoder
+from dti_pack.dti_core.training.data import TrainingImage
+from dti_pack.dti_core.training.initializer import Start, start_from_word
 from torch import Tensor
 
 from .evaluation_set import EvaluationSet

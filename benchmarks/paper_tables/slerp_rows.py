@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from dti_pack.dti_core.concept_embedding import ConceptEmbedding
+from dti_pack.dti_core.embedding import ConceptEmbedding
 from dti_pack.dti_core.interpolation import FIGURE_4_RATIOS, lerp, slerp
 from small_world.sample import Sampling, sheet
 from torch import Tensor

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import torch
 from dti_pack.dti_core import sphere
-from dti_pack.dti_core.initializer import Start
 from dti_pack.dti_core.riemannian_sgd import RiemannianSGD
+from dti_pack.dti_core.training.initializer import Start
 from torch import Tensor
 
 from .loop import Vectors

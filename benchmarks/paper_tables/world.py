@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from dti_pack.dti_core.concept_embedding import ConceptEmbedding
-from dti_pack.dti_core.protocols import Denoiser, TextEncoder
-from dti_pack.dti_core.training_data import TrainingImage
+from dti_pack.dti_core.embedding import ConceptEmbedding
+from dti_pack.dti_core.training.backend import Denoiser, TextEncoder
+from dti_pack.dti_core.training.data import TrainingImage
 from small_world.judge import Judge
 from small_world.sample import Painter, Sampling
 from small_world.scenes import SIZE
@@ -49,7 +49,7 @@ class World:
 
     def images(self, concept: Subject | Style, surroundings: bool) -> list[TrainingImage]:
         """The concept's four pictures as the host's VAE sees them, with captions."""
-        from dti_pack.nodes.host.posterior import encode_images
+        from dti_pack.nodes.host.training.vae import encode_images
 
         pictures = [torch.from_numpy(picture.astype(np.float32) / 255) for picture in pictures_of(concept)]
         captions = captions_with_surroundings(concept) if surroundings else plain_captions(concept)
@@ -59,7 +59,7 @@ class World:
     @contextmanager
     def session(self) -> Iterator[tuple[TextEncoder, Denoiser]]:
         """The model, ready for training."""
-        from dti_pack.nodes.host.session import training_session
+        from dti_pack.nodes.host.training.session import training_session
 
         with training_session(self.painter.model, self.painter.clip) as (text_encoder, denoiser):
             yield text_encoder, denoiser
@@ -83,7 +83,7 @@ class World:
 
     def lengths(self) -> dict[str, float]:
         """The vocabulary's mean norm by encoder key."""
-        from dti_pack.nodes.host.text_encoder import HostTextEncoder
+        from dti_pack.nodes.host.training.text_encoder import HostTextEncoder
 
         tables = HostTextEncoder(self.painter.clip, self.painter.clip.cond_stage_model).vocabularies
         return {key: table.mean for key, table in tables.items()}
@@ -92,7 +92,7 @@ class World:
         self, texts: Sequence[str], vectors: Mapping[str, Tensor], seeds: Sequence[int], how: Sampling
     ) -> Pictures:
         """As `paint`, with `vectors` as the word; they reach the prompt as an embedding file does."""
-        from dti_pack.nodes.host.prompt_clip import clip_with_embedding
+        from dti_pack.nodes.host.prompt.clip import clip_with_embedding
 
         clip, word = clip_with_embedding(self.painter.clip, ConceptEmbedding("concept", dict(vectors)))
         return self._paint(clip, [text.replace("{}", word) for text in texts], seeds, how)

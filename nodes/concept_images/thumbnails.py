@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ...dti_core.pixels import resize_short_side
+from ...dti_core.training.pixels import resize_short_side
 
 EDGE = 256
 

@@ -9,9 +9,9 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
-from ...dti_core.derived import repeated
-from ...dti_core.position_attenuation import FirstNorm
-from .text_encoder import HostTextEncoder
+from ...dti_core.analysis.position_attenuation import FirstNorm
+from ...dti_core.merging import repeated
+from .training.text_encoder import HostTextEncoder
 
 
 class EncoderProbe:

@@ -19,8 +19,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 from torch import Tensor
 
-from ...dti_core.norm_report import LONG, VERY_LONG, times_text
+from ...dti_core.analysis.norms import LONG, VERY_LONG
 from .inspection import EncoderInspection
+from .norm_text import times_text
 
 # Okabe and Ito's palette for all kinds of colour vision, without yellow, which is too faint on white.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...dti_core.concept_embedding import ConceptEmbedding
-from ...dti_core.norm_report import EncoderReport, norm_report
-from ...dti_core.position_attenuation import FirstNorm, position_share
-from ...dti_core.residual_stagnation import block_angles, drift
+from ...dti_core.analysis.norms import EncoderReport, norm_report
+from ...dti_core.analysis.position_attenuation import FirstNorm, position_share
+from ...dti_core.analysis.residual_stagnation import block_angles, drift
+from ...dti_core.embedding import ConceptEmbedding
 from ..host.encoder_probe import EncoderProbe
-from ..host.text_encoder import HostTextEncoder
+from ..host.training.text_encoder import HostTextEncoder
 
 INITIALIZER = "dti.initializer"
 CURVE_POINTS = 80

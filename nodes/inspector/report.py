@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ...dti_core.concept_embedding import ConceptEmbedding
-from ...dti_core.embedding_file import unread_encoders
-from ...dti_core.norm_report import render, summary
+from ...dti_core.embedding import ConceptEmbedding
+from ...dti_core.files.embedding_file import unread_encoders
 from .inspection import EncoderInspection
+from .norm_text import render, summary
 
 # A header may carry a whole picture.
 LONGEST_ENTRY = 200

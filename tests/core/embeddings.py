@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from dti_core.concept_embedding import ConceptEmbedding
+from dti_core.embedding import ConceptEmbedding
 
 
 def rows(n: int, dim: int, seed: int = 0) -> torch.Tensor:

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dti_core.concept_embedding import ConceptEmbedding
-from dti_core.embedding_file import load_embedding, save_embedding
+from dti_core.embedding import ConceptEmbedding
+from dti_core.files.embedding_file import load_embedding, save_embedding
 
 MUTATIONS = 50
 

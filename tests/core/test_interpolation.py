@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dti_core.concept_embedding import ConceptEmbedding
+from dti_core.embedding import ConceptEmbedding
 from dti_core.interpolation import FIGURE_4_RATIOS, MEAN_TOLERANCE, lerp, mix, slerp
 from tests.rounding import EPS32
 
@@ -178,7 +178,6 @@ def test_the_header_says_where_it_comes_from() -> None:
     assert slerp(a, b, 0.35, "mid/dogcat").metadata == {
         "modelspec.architecture": "sdxl",
         "modelspec.title": "mid/dogcat",
-        "modelspec.trigger_phrase": "embedding:mid/dogcat",
         "modelspec.merged_from": "pets/dog, cat",
         "dti.operation": "slerp",
         "dti.t": "0.35",

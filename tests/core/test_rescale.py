@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dti_core.concept_embedding import ConceptEmbedding
+from dti_core.embedding import ConceptEmbedding
 from dti_core.rescale import rescale
 from tests.rounding import EPS32
 
@@ -29,7 +29,6 @@ def test_lengths_change_and_directions_stay() -> None:
         "dti.rescaled_from": "old",
         "dti.rescaled_to": "clip_l 0.387, clip_g 0.61",
         "modelspec.title": "calm/new",
-        "modelspec.trigger_phrase": "embedding:calm/new",
     }
 
 

@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 
 from comfy_host.client import Client, HostError
 from comfy_host.graphs import Graph, node
-from dti_core.concept_embedding import ConceptEmbedding
-from dti_core.embedding_file import save_embedding
+from dti_core.embedding import ConceptEmbedding
+from dti_core.files.embedding_file import save_embedding
 
 WIDTHS = {"clip_l": 64, "clip_g": 96}
 MEANS = {"clip_l": 0.39, "clip_g": 0.45}

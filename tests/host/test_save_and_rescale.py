@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from comfy_host.client import Client, HostError
 from comfy_host.graphs import Graph, node, text_to_image
-from dti_core.concept_embedding import ConceptEmbedding
-from dti_core.embedding_file import save_diffusers_pair
+from dti_core.embedding import ConceptEmbedding
+from dti_core.files.embedding_file import save_diffusers_pair
 
 PROMPT = "a photo of {} in the rain"
 WIDTHS = {"clip_l": 64, "clip_g": 96}

@@ -13,9 +13,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks.memory.host import use_host
 from comfy_host.environment import comfyui_tree, given_interpreter
+from comfy_host.in_process import use_host, use_pack
 from comfy_host.process import random_checkpoint
+
+use_pack()
 
 
 @pytest.fixture(scope="session")

@@ -25,14 +25,14 @@ def folders(comfy_modules, tmp_path, monkeypatch):
 
 
 def embedding(name, fill=1.0):
-    from dti_pack.dti_core.concept_embedding import ConceptEmbedding
+    from dti_pack.dti_core.embedding import ConceptEmbedding
 
     return ConceptEmbedding(name, {key: torch.full((1, width), fill) for key, width in WIDTHS.items()})
 
 
 def test_of_those_who_number_one_name_at_once_nobody_loses(folders):
-    from dti_pack.dti_core.embedding_file import load_embedding
-    from dti_pack.nodes.host.embedding_saving import save_to_folder
+    from dti_pack.dti_core.files.embedding_file import load_embedding
+    from dti_pack.nodes.host.embeddings.saving import save_to_folder
 
     start = Barrier(6)
 
@@ -52,7 +52,7 @@ def test_of_those_who_number_one_name_at_once_nobody_loses(folders):
     "other", ["elsewhere/dog.pt", "elsewhere/old/dog.safetensors", "embeddings/a/b/dog", "embeddings/dog"]
 )
 def test_replace_objects_to_another_file_that_a_prompt_may_read(folders, tmp_path, other):
-    from dti_pack.nodes.host.embedding_saving import free_name, keep
+    from dti_pack.nodes.host.embeddings.saving import free_name, keep
 
     path = tmp_path / other
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def test_replace_objects_to_another_file_that_a_prompt_may_read(folders, tmp_pat
     "other", ["embeddings/dog.safetensors", "embeddings/dog.bin", "elsewhere/dogs.pt", "elsewhere/dog.txt"]
 )
 def test_replace_takes_what_no_prompt_confuses(folders, tmp_path, other):
-    from dti_pack.nodes.host.embedding_saving import check_prompt_reads, free_name, save_to_folder
+    from dti_pack.nodes.host.embeddings.saving import check_prompt_reads, free_name, save_to_folder
 
     (tmp_path / other).touch()
     assert free_name("dog", "replace") == "dog"
@@ -77,8 +77,8 @@ def test_replace_takes_what_no_prompt_confuses(folders, tmp_path, other):
 
 def test_one_folder_listed_twice_is_no_second_file(folders, monkeypatch):
     import folder_paths
-    from dti_pack.nodes.host.embedding_folder import prompt_reads
-    from dti_pack.nodes.host.embedding_saving import free_name, save_to_folder
+    from dti_pack.nodes.host.embeddings.folder import prompt_reads
+    from dti_pack.nodes.host.embeddings.saving import free_name, save_to_folder
 
     (folders[0] / "pets").mkdir()
     both = [str(folders[0]), str(folders[0] / "pets")]
@@ -90,7 +90,7 @@ def test_one_folder_listed_twice_is_no_second_file(folders, monkeypatch):
 
 @pytest.mark.parametrize("name", ["Dog", "dog", "pets/dog"])
 def test_a_taken_name_is_refused_with_the_file_that_has_it(folders, name):
-    from dti_pack.nodes.host.embedding_saving import free_name
+    from dti_pack.nodes.host.embeddings.saving import free_name
 
     (folders[1] / "pets").mkdir()
     path = folders[1] / "pets" / "DOG.pt"
@@ -102,7 +102,7 @@ def test_a_taken_name_is_refused_with_the_file_that_has_it(folders, name):
 
 
 def test_where_nothing_can_be_written_it_is_said_before(folders):
-    from dti_pack.nodes.host.embedding_saving import free_name
+    from dti_pack.nodes.host.embeddings.saving import free_name
 
     (folders[0] / "pets").touch()
     with pytest.raises(OSError, match="choose another folder"):
@@ -114,8 +114,8 @@ def test_where_nothing_can_be_written_it_is_said_before(folders):
 
 def test_two_files_of_one_name_are_not_read_by_it(folders):
     """Which of them the host takes is chance; Load then hands the word on under a name of its own."""
-    from dti_pack.nodes.host.embedding_folder import prompt_reads
-    from dti_pack.nodes.host.embedding_saving import save_to_folder
+    from dti_pack.nodes.host.embeddings.folder import prompt_reads
+    from dti_pack.nodes.host.embeddings.saving import save_to_folder
 
     _, path = save_to_folder(embedding("dog"), "error")
     assert prompt_reads(embedding("dog"))
@@ -128,8 +128,8 @@ def test_two_files_of_one_name_are_not_read_by_it(folders):
 def test_a_long_name_leaves_room_for_the_step(models, folders, monkeypatch):
     from types import SimpleNamespace
 
-    from dti_pack.dti_core.embedding_name import MAX_LENGTH
-    from dti_pack.nodes.host import run_report
+    from dti_pack.nodes.host.training import run_report
+    from dti_pack.nodes.prompt_name import MAX_LENGTH
 
     monkeypatch.setattr(run_report, "show_on_node", lambda text, node_id: None)
     name = "n" * MAX_LENGTH

@@ -26,7 +26,7 @@ def probe(models, node_mode):
 
 
 def embedding(probe, name="my_word", n_vectors=1, scale=1.0, **metadata):
-    from dti_pack.dti_core.concept_embedding import ConceptEmbedding
+    from dti_pack.dti_core.embedding import ConceptEmbedding
 
     generator = torch.Generator().manual_seed(3)
     vectors = {
@@ -100,7 +100,7 @@ def test_a_word_in_the_second_window_is_found(models, probe):
 
 def test_another_embedding_in_the_prompt_is_left_alone(models, probe):
     from dti_pack.nodes.host.encoder_probe import EncoderProbe
-    from dti_pack.nodes.host.prompt_clip import clip_with_embedding
+    from dti_pack.nodes.host.prompt.clip import clip_with_embedding
 
     clip, trigger = clip_with_embedding(models.clip, embedding(probe, "style", n_vectors=2))
     prompt = f"a {{}} in the style of{trigger}today"
@@ -135,7 +135,7 @@ def inspected(probe, one):
 
 
 def test_a_word_inspected_as_its_own_initializer_has_its_turns(probe):
-    from dti_pack.dti_core.concept_embedding import ConceptEmbedding
+    from dti_pack.dti_core.embedding import ConceptEmbedding
 
     one = ConceptEmbedding("copy", word(probe, "dog"), {"dti.initializer": "dog"})
     for found in inspected(probe, one).values():
@@ -200,7 +200,7 @@ def test_the_names_of_the_bands_are_whole(probe, times):
 
 
 def norm_report_of(vocabulary, vectors):
-    from dti_pack.dti_core.norm_report import norm_report
+    from dti_pack.dti_core.analysis.norms import norm_report
 
     return norm_report(vocabulary, vectors, k=1)
 

@@ -13,10 +13,10 @@ RANDOM_RUNS = 6
 @pytest.fixture
 def run(models, node_mode):
     """An open session, three photographs and what turns vectors into the objective at fixed noise and sigmas."""
-    from dti_pack.dti_core.captions import OBJECT_TEMPLATES
-    from dti_pack.dti_core.training_data import draw_batch
-    from dti_pack.nodes.host.posterior import encode_images
-    from dti_pack.nodes.host.session import training_session
+    from dti_pack.dti_core.training.captions import OBJECT_TEMPLATES
+    from dti_pack.dti_core.training.data import draw_batch
+    from dti_pack.nodes.host.training.session import training_session
+    from dti_pack.nodes.host.training.vae import encode_images
 
     pictures = [torch.tensor(getattr(data, name)() / 255.0).float() for name in ("chelsea", "coffee", "rocket")]
     images = encode_images(models.vae, pictures, 128, [OBJECT_TEMPLATES[:1]] * 3)
@@ -47,8 +47,8 @@ def random_walk(start, seed):
 
 
 def test_training_beats_the_initializer_and_random_steps(run):
-    from dti_pack.dti_core.initializer import start_from_word
     from dti_pack.dti_core.training import TrainingConfig, train
+    from dti_pack.dti_core.training.initializer import start_from_word
 
     text_encoder, denoiser, images, objective = run
     start = start_from_word("cat", text_encoder.token_ids("cat"), text_encoder.vocabularies)

@@ -19,7 +19,7 @@ ROUNDING = 200 * EPS32
 
 @pytest.fixture(scope="module")
 def images(models):
-    from dti_pack.nodes.host.posterior import encode_images
+    from dti_pack.nodes.host.training.vae import encode_images
 
     captions = ("a photo of a {}", "the (small:1.3) {} on a table", "a {}, " + "very " * 80 + "long", "one {}")
     pictures = [torch.tensor(getattr(data, name)() / 255.0).float() for name in ("chelsea", "coffee")]
@@ -28,14 +28,14 @@ def images(models):
 
 
 def plans():
-    from dti_pack.nodes.host.memory_plan import ladder
+    from dti_pack.nodes.host.training.memory_plan import ladder
 
     return ladder(4)
 
 
 def trained(model, clip, images, memory, retry=None, steps=2):
     from dti_pack.dti_core.training import TrainingConfig, train
-    from dti_pack.nodes.host.session import training_session
+    from dti_pack.nodes.host.training.session import training_session
 
     config = TrainingConfig("cat", steps=steps, microbatch_size=memory.plan.microbatch_size, seed=3)
     with torch.inference_mode(), training_session(model, clip, memory) as (text_encoder, denoiser):
@@ -77,12 +77,14 @@ def snapshot(models):
     models.model.detach()
     models.clip.patcher.detach()
     for module, tensors in zip(modules, before, strict=True):
-        assert all(torch.equal(t, tensors[name]) for name, t in module.state_dict().items())
+        now = module.state_dict()
+        # What the file does not have, CLIP-L's projection, is memory as it was found, NaN sometimes.
+        assert [name for name in now if not torch.allclose(now[name], tensors[name], 0, 0, equal_nan=True)] == []
         assert not any("forward" in vars(child) or "encode" in vars(child) for child in module.modules())
 
 
 def test_every_plan_trains_the_same_vectors(pair, images, snapshot):
-    from dti_pack.nodes.host.training_memory import TrainingMemory
+    from dti_pack.nodes.host.training.memory import TrainingMemory
 
     expected = trained(*pair, images, TrainingMemory([replace(plans()[0], microbatch_size=4)]))
     assert all(float(v.norm()) > 0.1 for v in expected.values())
@@ -94,8 +96,8 @@ def test_every_plan_trains_the_same_vectors(pair, images, snapshot):
 def test_casts_made_again_are_the_casts(models, images, monkeypatch, name):
     """In bf16 every weight is cast in every layer; kept or made again, its values are the same bits."""
     import comfy.model_management
-    from dti_pack.nodes.host import session
-    from dti_pack.nodes.host.training_memory import TrainingMemory
+    from dti_pack.nodes.host.training import session
+    from dti_pack.nodes.host.training.memory import TrainingMemory
 
     monkeypatch.setattr(comfy.model_management, "should_use_bf16", lambda *args, **kwargs: True)
     plan = next(p for p in plans() if (p.name, p.microbatch_size) == (name, 1))
@@ -109,8 +111,8 @@ def test_casts_made_again_are_the_casts(models, images, monkeypatch, name):
 def test_no_cast_is_kept_for_backward(models, images, monkeypatch):
     """Under bf16 a forward pass leaves less behind than one more set of the UNet's weights."""
     import comfy.model_management
-    from dti_pack.dti_core.captions import OBJECT_TEMPLATES
-    from dti_pack.nodes.host.session import training_session
+    from dti_pack.dti_core.training.captions import OBJECT_TEMPLATES
+    from dti_pack.nodes.host.training.session import training_session
 
     from benchmarks.memory.live_tensors import LiveTensors
 
@@ -131,8 +133,8 @@ class OutOfMemory:
     """Makes the denoiser fail, as an allocator does, while `fails(plan name)`."""
 
     def __init__(self, monkeypatch, memory, fails, where):
-        from dti_pack.nodes.host.denoiser import HostDenoiser
-        from dti_pack.nodes.host.text_encoder import HostTextEncoder
+        from dti_pack.nodes.host.training.denoiser import HostDenoiser
+        from dti_pack.nodes.host.training.text_encoder import HostTextEncoder
 
         self.failed: list[str] = []
         owner, name = {"network": (HostDenoiser, "loss"), "text": (HostTextEncoder, "encode")}[where]
@@ -151,7 +153,7 @@ class OutOfMemory:
 
 @pytest.mark.parametrize("where", ["network", "text"])
 def test_out_of_memory_steps_down_and_trains_the_same(models, images, monkeypatch, where, caplog):
-    from dti_pack.nodes.host.training_memory import TrainingMemory
+    from dti_pack.nodes.host.training.memory import TrainingMemory
 
     expected = trained(models.model, models.clip, images, TrainingMemory(plans()), steps=3)
     memory = TrainingMemory(plans())
@@ -163,7 +165,7 @@ def test_out_of_memory_steps_down_and_trains_the_same(models, images, monkeypatc
 
 
 def test_down_to_streaming_in_the_middle_of_a_run(models, images, monkeypatch, snapshot):
-    from dti_pack.nodes.host.training_memory import TrainingMemory
+    from dti_pack.nodes.host.training.memory import TrainingMemory
 
     expected = trained(models.model, models.clip, images, TrainingMemory(plans()), steps=3)
     memory = TrainingMemory(plans())
@@ -173,7 +175,7 @@ def test_down_to_streaming_in_the_middle_of_a_run(models, images, monkeypatch, s
 
 
 def test_the_smallest_plan_out_of_memory_ends_the_run(models, images, monkeypatch, snapshot):
-    from dti_pack.nodes.host.training_memory import TrainingMemory
+    from dti_pack.nodes.host.training.memory import TrainingMemory
 
     memory = TrainingMemory(plans())
     OutOfMemory(monkeypatch, memory, lambda name: True, "network")
@@ -182,7 +184,7 @@ def test_the_smallest_plan_out_of_memory_ends_the_run(models, images, monkeypatc
 
 
 def test_other_errors_do_not_step_down(models, images, monkeypatch):
-    from dti_pack.nodes.host.training_memory import TrainingMemory
+    from dti_pack.nodes.host.training.memory import TrainingMemory
 
     memory = TrainingMemory(plans())
     with pytest.raises(RuntimeError, match="something else"):

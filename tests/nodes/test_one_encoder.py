@@ -47,7 +47,7 @@ def embeddings(tmp_path, monkeypatch):
 def shown(monkeypatch):
     """What nodes show, in order."""
     from dti_pack.nodes import load_embedding, mix, rescale, slerp, slerp_sweep
-    from dti_pack.nodes.host import unread
+    from dti_pack.nodes.host.embeddings import unread
 
     texts: list[str] = []
     for module in (load_embedding, unread):
@@ -73,7 +73,7 @@ def test_an_embedding_of_one_encoder(clip, embeddings, shown, node_mode):
     embedding, knowing, trigger = DTILoadEmbedding.execute("old.safetensors", clip).result
     assert trigger == " embedding:old "
     (found,) = inspect(EncoderProbe(clip), embedding, "a photo of a {}", {"clip_l": 10.0}).values()
-    assert [vector.verdict.level for vector in found.norms.vectors] == ["very long"] * 2
+    assert [vector.level for vector in found.norms.vectors] == ["very long"] * 2
     assert found.turning.per_block.shape == (2,)
     rescaled, knowing, trigger = DTIRescale.execute(embedding, clip, "mean", 1.0).result
     mean = EncoderProbe(clip).text_encoder.vocabularies["clip_l"].mean
@@ -118,9 +118,9 @@ def test_encoders_that_the_clip_lacks_are_named_and_kept(clip, embeddings, shown
 @pytest.mark.parametrize("name", ["M\u00fcller", "\u72ac", "\u0441/\u043e", "\u0939\u093f\u0902", "\U0001f436"])
 def test_names_of_any_script_reach_a_prompt(clip, tmp_path, name):
     """The file is found by the host itself, with a weight too."""
-    from dti_pack.dti_core.concept_embedding import ConceptEmbedding
-    from dti_pack.dti_core.embedding_file import save_embedding
-    from dti_pack.dti_core.embedding_name import trigger
+    from dti_pack.dti_core.embedding import ConceptEmbedding
+    from dti_pack.dti_core.files.embedding_file import save_embedding
+    from dti_pack.nodes.prompt_name import trigger
 
     save_embedding(ConceptEmbedding(name, {"clip_l": rows(1, WIDTH)}), tmp_path / f"{name}.safetensors")
     tokenizer = clip.tokenizer.clip_l

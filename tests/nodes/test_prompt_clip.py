@@ -30,7 +30,7 @@ PROMPTS = (
 
 
 def word(name, n_vectors, scale=1.0):
-    from dti_pack.dti_core.concept_embedding import ConceptEmbedding
+    from dti_pack.dti_core.embedding import ConceptEmbedding
 
     generator = torch.Generator().manual_seed(n_vectors)
     vectors = {key: scale * torch.randn((n_vectors, width), generator=generator) for key, width in WIDTHS.items()}
@@ -43,7 +43,7 @@ WIDTHS = {"clip_l": 64, "clip_g": 96}
 @pytest.fixture
 def clip(models, tmp_path):
     """The small SDXL's CLIP, whose embeddings lie in `tmp_path`: `other`, and whatever a test adds."""
-    from dti_pack.dti_core.embedding_file import save_embedding
+    from dti_pack.dti_core.files.embedding_file import save_embedding
 
     save_embedding(word("other", 3), tmp_path / "other.safetensors")
     clone = models.clip.clone()
@@ -66,8 +66,8 @@ def assert_same_tokens(left, right):
 
 @pytest.mark.parametrize("n_vectors", [1, 3, 9, 80])
 def test_a_prompt_reads_it_as_it_reads_a_file(clip, node_mode, tmp_path, n_vectors):
-    from dti_pack.dti_core.embedding_file import save_embedding
-    from dti_pack.nodes.host.prompt_clip import clip_with_embedding
+    from dti_pack.dti_core.files.embedding_file import save_embedding
+    from dti_pack.nodes.host.prompt.clip import clip_with_embedding
 
     knowing, trigger = clip_with_embedding(clip, word("dog", n_vectors))
     name = trigger.strip().removeprefix("embedding:")
@@ -80,7 +80,7 @@ def test_a_prompt_reads_it_as_it_reads_a_file(clip, node_mode, tmp_path, n_vecto
 
 def test_what_is_cloned_from_it_knows_it_too(clip, node_mode):
     """As LoRA loaders, CLIP Set Last Layer and packs that change the tokenizer hand it on."""
-    from dti_pack.nodes.host.prompt_clip import clip_with_embedding
+    from dti_pack.nodes.host.prompt.clip import clip_with_embedding
 
     knowing, trigger = clip_with_embedding(clip, word("dog", 2))
     copied, deeply = knowing.clone(), knowing.clone()
@@ -95,7 +95,7 @@ def test_what_is_cloned_from_it_knows_it_too(clip, node_mode):
 
 
 def test_two_in_one_prompt_keep_apart_though_they_are_called_alike(clip, node_mode):
-    from dti_pack.nodes.host.prompt_clip import clip_with_embedding
+    from dti_pack.nodes.host.prompt.clip import clip_with_embedding
 
     one, first = clip_with_embedding(clip, word("dog", 1))
     both, second = clip_with_embedding(one, word("pets/dog", 1, scale=2.0))
@@ -106,7 +106,7 @@ def test_two_in_one_prompt_keep_apart_though_they_are_called_alike(clip, node_mo
 
 
 def test_a_file_called_alike_stays_what_it_is(clip, node_mode):
-    from dti_pack.nodes.host.prompt_clip import clip_with_embedding
+    from dti_pack.nodes.host.prompt.clip import clip_with_embedding
 
     knowing, _ = clip_with_embedding(clip, word("other", 1))
     assert_same_tokens(knowing.tokenize("a embedding:other"), clip.tokenize("a embedding:other"))
@@ -114,7 +114,7 @@ def test_a_file_called_alike_stays_what_it_is(clip, node_mode):
 
 def test_the_given_clip_is_left_alone(clip, node_mode):
     from comfy.sd1_clip import SDTokenizer
-    from dti_pack.nodes.host.prompt_clip import clip_with_embedding
+    from dti_pack.nodes.host.prompt.clip import clip_with_embedding
 
     def state():
         tokenizers = [clip.tokenizer, *(getattr(clip.tokenizer, key) for key in WIDTHS)]
@@ -127,7 +127,7 @@ def test_the_given_clip_is_left_alone(clip, node_mode):
 
 
 def test_a_clip_that_looks_for_no_files(clip, node_mode):
-    from dti_pack.nodes.host.prompt_clip import clip_with_embedding
+    from dti_pack.nodes.host.prompt.clip import clip_with_embedding
 
     for key in WIDTHS:
         getattr(clip.tokenizer, key).embedding_directory = None
@@ -137,7 +137,7 @@ def test_a_clip_that_looks_for_no_files(clip, node_mode):
 
 def test_training_finds_its_slots_and_no_others(clip, node_mode, tmp_path):
     """Whole numbers in another embedding of the caption, and a file called as the slots are, change nothing."""
-    from dti_pack.nodes.host.text_encoder import SLOTS, HostTextEncoder
+    from dti_pack.nodes.host.training.text_encoder import SLOTS, HostTextEncoder
 
     for name in ("ones", SLOTS):
         save_file({key: torch.ones(1, width) for key, width in WIDTHS.items()}, tmp_path / f"{name}.safetensors")
@@ -149,7 +149,7 @@ def test_training_finds_its_slots_and_no_others(clip, node_mode, tmp_path):
 
 
 def test_a_tokenizer_that_loses_the_concept_is_refused(clip, node_mode, monkeypatch):
-    from dti_pack.nodes.host.text_encoder import HostTextEncoder
+    from dti_pack.nodes.host.training.text_encoder import HostTextEncoder
 
     monkeypatch.setattr(clip.tokenizer.clip_g, "embedding_identifier", "word:")
     encoder = HostTextEncoder(clip, clip.cond_stage_model)

@@ -19,7 +19,7 @@ def state(models):
 @pytest.mark.parametrize("failure", [None, ValueError, KeyboardInterrupt])
 def test_models_are_left_as_they_were(models, node_mode, failure):
     import comfy.model_management
-    from dti_pack.nodes.host.session import training_session
+    from dti_pack.nodes.host.training.session import training_session
 
     before = state(models)
     tokenizer = models.clip.tokenizer
@@ -38,7 +38,7 @@ def test_models_are_left_as_they_were(models, node_mode, failure):
 
 
 def test_clip_of_another_model_is_refused(models, node_mode, monkeypatch):
-    from dti_pack.nodes.host.session import training_session
+    from dti_pack.nodes.host.training.session import training_session
 
     monkeypatch.setitem(models.model.model.model_config.unet_config, "context_dim", 2048)
     with (
@@ -49,7 +49,7 @@ def test_clip_of_another_model_is_refused(models, node_mode, monkeypatch):
 
 
 def test_text_encoder_without_token_table_is_refused(models, node_mode, monkeypatch):
-    from dti_pack.nodes.host.session import training_session
+    from dti_pack.nodes.host.training.session import training_session
 
     transformer = models.clip.cond_stage_model.clip_g.transformer
     monkeypatch.setattr(type(transformer), "get_input_embeddings", lambda self: None)
@@ -59,8 +59,8 @@ def test_text_encoder_without_token_table_is_refused(models, node_mode, monkeypa
 
 @pytest.mark.parametrize(("word", "message"), [("zxqvy", "not in the text encoder's vocabulary"), ("  ", "is empty")])
 def test_initializer_the_vocabulary_lacks(models, node_mode, word, message):
-    from dti_pack.dti_core.initializer import start_from_word
-    from dti_pack.nodes.host.session import training_session
+    from dti_pack.dti_core.training.initializer import start_from_word
+    from dti_pack.nodes.host.training.session import training_session
 
     with (
         training_session(models.model, models.clip) as (text_encoder, _),
@@ -73,7 +73,7 @@ def test_a_session_loads_nothing_anew(models, node_mode, monkeypatch):
     """Training in bf16 between two generations unloads and patches nothing: 5 GB each way for SDXL."""
     import comfy.model_management
     from comfy.model_patcher import ModelPatcher
-    from dti_pack.nodes.host.session import training_session
+    from dti_pack.nodes.host.training.session import training_session
 
     monkeypatch.setattr(comfy.model_management, "should_use_bf16", lambda *args, **kwargs: True)
     patchers = [models.model, models.clip.patcher]

@@ -104,8 +104,8 @@ def test_what_the_host_reads_is_read_alike(comfy_modules, tmp_path, monkeypatch,
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import folder_paths
-        from dti_pack.dti_core.embedding_file import load_embedding
-        from dti_pack.nodes.host.embedding_folder import embedding_files, name_of, prompt_reads
+        from dti_pack.dti_core.files.embedding_file import load_embedding
+        from dti_pack.nodes.host.embeddings.folder import embedding_files, name_of, prompt_reads
 
     file, content, reader, reason = FILES[kind]
     path = write(tmp_path, file, content)

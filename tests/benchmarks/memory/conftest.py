@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.memory.host import use_host
 from comfy_host.environment import comfyui_tree
+from comfy_host.in_process import use_host
 
 
 @pytest.fixture(scope="session", autouse=True)

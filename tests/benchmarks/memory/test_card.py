@@ -17,8 +17,8 @@ GB = 1e9
 @functools.cache
 def counted_and_expected(name: str, microbatch_size: int, edge: int) -> tuple[float, float, float]:
     """Peak, estimate, and the part of the peak that is not weights lying there, of one plan."""
-    from dti_pack.nodes.host.memory_plan import ladder, peak_bytes
-    from dti_pack.nodes.host.training_memory import footprint_on
+    from dti_pack.nodes.host.training.memory import footprint_on
+    from dti_pack.nodes.host.training.memory_plan import ladder, peak_bytes
 
     from benchmarks.memory.card import full_size_sdxl
     from benchmarks.memory.step import counted_step
@@ -70,7 +70,7 @@ def test_a_6_gb_card_holds_a_part_of_the_unet():
 @pytest.mark.parametrize("number", [2, -1])
 def test_a_step_waits_once_and_mixes_nothing(number):
     """The CPU waits for the card at one place, where it reads gradients and loss; nothing else comes back."""
-    from dti_pack.nodes.host.memory_plan import ladder
+    from dti_pack.nodes.host.training.memory_plan import ladder
 
     from benchmarks.memory.card import full_size_sdxl
     from benchmarks.memory.step import crossings_of_steps

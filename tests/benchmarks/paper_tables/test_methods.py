@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 import torch
-from dti_pack.dti_core.protocols import Conditioning
-from dti_pack.dti_core.training_data import TrainingImage
+from dti_pack.dti_core.training.backend import Conditioning
+from dti_pack.dti_core.training.data import TrainingImage
 from dti_pack.dti_core.vocabulary import Vocabulary
 from paper_tables.loop import descend
 from paper_tables.methods import learn

@@ -1,0 +1,1 @@
+"""The formats that embeddings are stored in."""

@@ -1,0 +1,6 @@
+"""Training an embedding: the loop, its configuration and what it asks of a backend."""
+
+from .config import StepReport, TrainingConfig
+from .loop import train
+
+__all__ = ["StepReport", "TrainingConfig", "train"]

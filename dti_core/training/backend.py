@@ -1,0 +1,88 @@
+"""What training needs of a host: a text encoder and a denoiser, both differentiable in their inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What the text encoders hand to the denoiser.
+
+    context: `[B, n_tokens, context_dim]`. pooled: `[B, pooled_dim]`, or None where the model has none.
+    """
+
+    context: Tensor
+    pooled: Tensor | None
+
+    def detached(self) -> Conditioning:
+        """A leaf copy that collects gradients of its own."""
+        pooled = None if self.pooled is None else self.pooled.detach().requires_grad_()
+        return Conditioning(self.context.detach().requires_grad_(), pooled)
+
+    def select(self, index: Tensor) -> Conditioning:
+        """Rows `index` (`[b]`, int64), in that order."""
+        index = index.to(self.context.device)
+        return Conditioning(self.context[index], None if self.pooled is None else self.pooled[index])
+
+    def backward(self, leaf: Conditioning, scale: float) -> None:
+        """Send the gradients that `leaf = self.detached()` collected, divided by `scale`, through the encoders."""
+        tensors, gradients = [self.context], [_gradient(leaf.context) / scale]
+        if self.pooled is not None and leaf.pooled is not None:
+            tensors.append(self.pooled)
+            gradients.append(_gradient(leaf.pooled) / scale)
+        torch.autograd.backward(tensors, gradients)
+
+
+def _gradient(leaf: Tensor) -> Tensor:
+    # A denoiser may ignore its pooled input, and then nothing flows back into it.
+    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+
+
+class TextEncoder(Protocol):
+    """The model's text encoders behind one call."""
+
+    @property
+    def vocabularies(self) -> Mapping[str, Vocabulary]:
+        """Frozen token tables by encoder key."""
+
+    def token_ids(self, text: str) -> Mapping[str, Sequence[int]]:
+        """Token ids of `text` by encoder key, without start, end and padding."""
+
+    def encode(self, captions: Sequence[str], vectors: Mapping[str, Tensor]) -> Conditioning:
+        """Encode captions with `vectors[key]` (`[n_vectors, dim]`) where each caption has `{}`.
+
+        Returns one row per caption, differentiable in the vectors.
+        """
+
+
+class Denoiser(Protocol):
+    """The diffusion network and its noise schedule."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where latents are to be put."""
+
+    @property
+    def loss_scale(self) -> float:
+        """What to multiply losses by so that gradients survive the network's precision; 1 for float32 and bf16."""
+
+    def sigmas(self, u: Tensor) -> Tensor:
+        """Noise levels `[B]` for `u` (`[B]`, in [0, 1)), uniform over the training schedule."""
+
+    def loss(
+        self, latents: Tensor, conditioning: Conditioning, sigma: Tensor, noise: Tensor, framing: Tensor
+    ) -> Tensor:
+        """The network's own training error per sample, `[B]` float32.
+
+        latents and noise are `[B, C, H, W]`, unscaled as a VAE gives them, conditioning has B rows, sigma is
+        `[B]`. framing is int64 `[B, 6]` in pixels: height and width of the picture before it was resized,
+        top and left of the crop, height and width of the crop (SDXL's size conditioning).
+        """

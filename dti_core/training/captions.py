@@ -1,0 +1,70 @@
+"""What stands around the concept in a training caption: `{}` is where its vectors go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+# Textual Inversion's ImageNet templates, as the DTI reference uses them (src/dti/constants.py of kunheek/dti).
+OBJECT_TEMPLATES = (
+    "a photo of a {}",
+    "a rendering of a {}",
+    "a cropped photo of the {}",
+    "the photo of a {}",
+    "a photo of a clean {}",
+    "a photo of a dirty {}",
+    "a dark photo of the {}",
+    "a photo of my {}",
+    "a photo of the cool {}",
+    "a close-up photo of a {}",
+    "a bright photo of the {}",
+    "a cropped photo of a {}",
+    "a photo of the {}",
+    "a good photo of the {}",
+    "a photo of one {}",
+    "a close-up photo of the {}",
+    "a rendition of the {}",
+    "a photo of the clean {}",
+    "a rendition of a {}",
+    "a photo of a nice {}",
+    "a good photo of a {}",
+    "a photo of the nice {}",
+    "a photo of the small {}",
+    "a photo of the weird {}",
+    "a photo of the large {}",
+    "a photo of a cool {}",
+    "a photo of a small {}",
+)
+
+# The original list has 19 entries, of which "cropped" and "close-up" appear twice.
+STYLE_TEMPLATES = (
+    "a painting in the style of {}",
+    "a rendering in the style of {}",
+    "a cropped painting in the style of {}",
+    "the painting in the style of {}",
+    "a clean painting in the style of {}",
+    "a dirty painting in the style of {}",
+    "a dark painting in the style of {}",
+    "a picture in the style of {}",
+    "a cool painting in the style of {}",
+    "a close-up painting in the style of {}",
+    "a bright painting in the style of {}",
+    "a good painting in the style of {}",
+    "a rendition in the style of {}",
+    "a nice painting in the style of {}",
+    "a small painting in the style of {}",
+    "a weird painting in the style of {}",
+    "a large painting in the style of {}",
+)
+
+
+def check_captions(captions: Sequence[str]) -> None:
+    """Raise ValueError unless there are captions and each has exactly one `{}`."""
+    if not captions:
+        raise ValueError("got no captions; give at least one, for instance 'a photo of a {}'.")
+    for number, caption in enumerate(captions, start=1):
+        count = caption.count("{}")
+        if count != 1:
+            raise ValueError(
+                f"caption {number} has {count} of '{{}}': {caption!r}. Each caption needs exactly one: "
+                "put '{}' where the new word belongs, as in 'a photo of a {}'."
+            )

@@ -1,0 +1,13 @@
+"""Encoders that an embedding has and a CLIP lacks: said on the node, the same by every node that takes a CLIP."""
+
+from __future__ import annotations
+
+from ....dti_core.embedding import ConceptEmbedding
+from ..node_text import show_on_node
+from ..training.text_encoder import unread
+
+
+def say_unread(clip, embedding: ConceptEmbedding, node_id: str) -> None:
+    """Name on the node `node_id` what `clip`, where there is one, does not read."""
+    if clip is not None and (rest := unread(clip, embedding)):
+        show_on_node(rest, node_id)

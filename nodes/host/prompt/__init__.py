@@ -1,0 +1,1 @@
+"""How embeddings reach prompts."""

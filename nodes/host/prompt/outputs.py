@@ -1,0 +1,49 @@
+"""What a node hands on for an embedding that may be in memory only: a CLIP that knows it, and its trigger."""
+
+from __future__ import annotations
+
+from comfy_execution.graph_utils import ExecutionBlocker
+
+from ....dti_core.embedding import ConceptEmbedding
+from ...prompt_name import trigger
+from ..embeddings.folder import prompt_reads
+from ..training.text_encoder import check_fits
+from .clip import clip_with_embedding
+from .trigger_wiring import prompts_that_miss_it
+
+
+def prompt_outputs(clip, embedding: ConceptEmbedding) -> tuple[object, object]:
+    """The CLIP and the trigger text by which prompts understand an embedding that is in memory.
+
+    Without a CLIP there is neither; whatever is connected to the trigger then stops with a message. Raises
+    ValueError where the embedding does not fit the CLIP, and where a prompt gets the trigger but not the CLIP.
+    """
+    if clip is None:
+        return None, no_trigger(
+            f"No prompt knows the word {embedding.name!r} yet: connect clip to the node that this trigger comes from, "
+            "and that node's clip to the prompt."
+        )
+    check_fits(clip, embedding)
+    missing = prompts_that_miss_it()
+    if missing:
+        raise ValueError(
+            f"{' and '.join(missing)} would not know the word {embedding.name!r}: it gets this node's trigger, but its "
+            "clip does not come from this node. Connect this node's clip output to it, or keep the word with Save DTI "
+            "Embedding and take the trigger from there."
+        )
+    return clip_with_embedding(clip, embedding)
+
+
+def file_outputs(clip, embedding: ConceptEmbedding) -> tuple[object, object]:
+    """The same for an embedding from a file, which keeps its own name where every prompt reads it alike."""
+    if not prompt_reads(embedding):
+        return prompt_outputs(clip, embedding)
+    if clip is None:
+        return None, trigger(embedding.name)
+    check_fits(clip, embedding)
+    return clip.clone(), trigger(embedding.name)
+
+
+def no_trigger(message: str) -> object:
+    """In the place of a trigger that calls nothing: whatever is connected to it stops with the message."""
+    return ExecutionBlocker(message)

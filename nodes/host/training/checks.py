@@ -1,0 +1,41 @@
+"""What can be known of a training's settings before any weights are loaded or pictures encoded."""
+
+from __future__ import annotations
+
+import re
+
+from ....dti_core.training.initializer import check_tokens
+from ...prompt_name import check_embedding_name
+from .text_encoder import sub_tokenizers, token_ids
+
+# What a prompt reads as weights, groups and calls.
+SYNTAX = re.compile(r"[()\[\]{}<>:|\\]")
+
+
+def settings_objection(name: str | None, initializer: str | None) -> str | None:
+    """What is wrong with these as they are typed; None for nothing, or where they come by a link."""
+    try:
+        if name is not None:
+            check_embedding_name(name)
+        if initializer is not None:
+            _check_words(initializer)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def check_concept(clip, initializer: str, n_vectors: int) -> None:
+    """Raise ValueError unless the initializer is words of the vocabulary, as many as can be learned."""
+    _check_words(initializer)
+    check_tokens(initializer, token_ids(sub_tokenizers(clip), initializer), n_vectors)
+
+
+def _check_words(initializer: str) -> None:
+    if not initializer.strip():
+        check_tokens(initializer, {}, 0)
+    signs = sorted(set(SYNTAX.findall(initializer)))
+    if signs:
+        raise ValueError(
+            f"The initializer {initializer!r} has {' '.join(signs)}, which would be trained as words of their own: "
+            "weights and embeddings mean nothing here. Give plain words for what the images show, such as 'dog'."
+        )

@@ -1,0 +1,76 @@
+"""What the host's model takes beside noisy latents and sigma: text, and the sizes that SDXL is told."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ....dti_core.training.backend import Conditioning
+
+
+class ModelInputs:
+    """Makes them through the host's `extra_conds`, a sample at a time, as sizes are numbers to the host.
+
+    For a model that takes the pooled text with the sizes behind it, as SDXL does, the sizes are asked for once per
+    framing: the host computes them on the CPU, and the text would travel there and back in each pass.
+    """
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self._model = model
+        self._behind_text: dict[tuple[int, ...], Tensor | None] = {}
+
+    def __call__(self, conditioning: Conditioning, noise: Tensor, framing: Tensor) -> dict[str, object]:
+        """Arguments for `apply_model`, for conditioning of B rows, noise [B, C, H, W] and framing [B, 6] on the CPU."""
+        framings = [tuple(row) for row in framing.tolist()]
+        behind = [self._sizes_behind_text(conditioning, noise, row) for row in framings]
+        if conditioning.pooled is not None and all(sizes is not None for sizes in behind):
+            y = torch.cat([conditioning.pooled, torch.cat(behind)], dim=1)
+            return {"c_crossattn": conditioning.context, "y": y}
+        samples = [
+            self._ask_host(conditioning.select(torch.tensor([i])), noise[i : i + 1], row)
+            for i, row in enumerate(framings)
+        ]
+        return {
+            name: torch.cat([sample[name] for sample in samples]) if torch.is_tensor(value) else value
+            for name, value in samples[0].items()
+        }
+
+    def _sizes_behind_text(self, conditioning: Conditioning, noise: Tensor, framing: tuple[int, ...]) -> Tensor | None:
+        """What follows the pooled text in the model's "y", [1, n]; None where it is made in another way."""
+        if framing not in self._behind_text:
+            self._behind_text[framing] = self._find_sizes(conditioning, noise, framing)
+        return self._behind_text[framing]
+
+    @torch.no_grad()
+    def _find_sizes(self, conditioning: Conditioning, noise: Tensor, framing: tuple[int, ...]) -> Tensor | None:
+        if conditioning.pooled is None:
+            return None
+        width = conditioning.pooled.shape[1]
+        sizes = []
+        for value in (0.0, 1.0):
+            text = Conditioning(torch.full((1, 1, conditioning.context.shape[2]), value), torch.full((1, width), value))
+            inputs = self._ask_host(text, torch.zeros(1, *noise.shape[1:]), framing)
+            y = inputs.pop("y", None)
+            if y is None or list(inputs) != ["c_crossattn"] or not torch.equal(inputs["c_crossattn"], text.context):
+                return None
+            if not torch.equal(y[:, :width], text.pooled):
+                return None
+            sizes.append(y[:, width:])
+        return sizes[0].to(noise.device) if torch.equal(*sizes) else None
+
+    def _ask_host(self, conditioning: Conditioning, noise: Tensor, framing: tuple[int, ...]) -> dict[str, object]:
+        height, width, top, left, target_height, target_width = framing
+        conds = self._model.extra_conds(
+            cross_attn=conditioning.context,
+            pooled_output=conditioning.pooled,
+            noise=noise,
+            device=noise.device,
+            prompt_type="positive",
+            height=height,
+            width=width,
+            crop_h=top,
+            crop_w=left,
+            target_height=target_height,
+            target_width=target_width,
+        )
+        return {name: cond.cond for name, cond in conds.items()}

@@ -1,0 +1,47 @@
+"""What is odd about a run's pictures and captions, said where a person looks."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ...image_notes import picture_notes
+from ..node_text import show_on_node
+
+log = logging.getLogger(__name__)
+
+CALL = re.compile(r"embedding:[^\s():]+", re.IGNORECASE)
+
+
+def training_notes(
+    clip, pictures: Sequence[Tensor], captions: Sequence[Sequence[str]], resolution: int, node_id: str
+) -> list[str]:
+    """Find what is odd, log it, show it on the node, and return it for the text that the node ends with."""
+    notes = [*picture_notes(pictures, resolution), *_missing_embeddings(clip, captions)]
+    for note in notes:
+        log.warning("DTI: %s", note)
+    if notes:
+        show_on_node("\n".join(notes), node_id)
+    return notes
+
+
+def _missing_embeddings(clip, captions: Sequence[Sequence[str]]) -> list[str]:
+    """A sentence for each `embedding:` in a caption that the host leaves out."""
+    calls = {call.rstrip(",") for texts in captions for text in texts for call in CALL.findall(text)}
+    notes = []
+    for call in sorted(calls):
+        missing = [key for key, windows in clip.tokenize(call).items() if not _has_vectors(windows)]
+        if missing:
+            notes.append(
+                f"A caption calls {call!r}, which finds nothing for the text encoder {', '.join(missing)} and is left "
+                "out. Check the name, or take it out of the caption."
+            )
+    return notes
+
+
+def _has_vectors(windows) -> bool:
+    """Whether the host's token lists hold anything but token ids."""
+    return any(not isinstance(entry[0], int) for window in windows for entry in window)

@@ -1,0 +1,101 @@
+"""What a run tells the person who waits for it, and what it leaves on disk on the way."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import comfy.model_management
+import comfy.utils
+
+from ....dti_core.embedding import ConceptEmbedding
+from ....dti_core.training import StepReport
+from ...prompt_name import MAX_LENGTH
+from ..embeddings.saving import keep
+from ..node_text import show_on_node
+from .memory import TrainingMemory
+
+log = logging.getLogger(__name__)
+
+
+class RunReport:
+    """Receives each step: progress bar, text on the node, losses, checkpoint files, and the Stop button.
+
+    name, metadata: of the embedding that is being learned.
+    node_id: where the text is shown.
+    save_every: steps between checkpoint files `<name>-step<N>`, 0 for none.
+    overwrite: whether checkpoints of an earlier run may be replaced; else they are numbered.
+    memory: the plan in force, to be shown.
+
+    A checkpoint that cannot be saved ends nothing: it is said on the node, and the run goes on.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        metadata: Mapping[str, str],
+        node_id: str,
+        steps: int,
+        save_every: int,
+        overwrite: bool,
+        memory: TrainingMemory,
+    ) -> None:
+        self.losses: list[float] = []
+        self._name = name
+        self._metadata = metadata
+        self._node_id = node_id
+        self._steps = steps
+        self._save_every = save_every
+        self._memory = memory
+        self._overwrite = overwrite
+        self._progress = comfy.utils.ProgressBar(steps)
+        self._last: StepReport | None = None
+        self._saved_step = 0
+        self._problem = ""
+
+    def __call__(self, report: StepReport) -> None:
+        """Take note of one step. Raises the host's interrupt where Stop was pressed."""
+        self._last = report
+        self.losses.append(report.loss)
+        if not report.moved:
+            log.warning("DTI step %d: a gradient was zero or not finite; the vector stayed in place.", report.step)
+        if self._save_every and report.step % self._save_every == 0 and report.step < self._steps:
+            self._save_checkpoint()
+        show_on_node(f"{_line(report, self._steps)}   {self._memory}{self._problem}", self._node_id)
+        self._progress.update_absolute(report.step, self._steps)
+        comfy.model_management.throw_exception_if_processing_interrupted()
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Keep the last step where a run ends early. What ended it goes on, whether that works or not."""
+        try:
+            yield
+        except BaseException:
+            self._save_checkpoint()
+            if self._problem:
+                show_on_node(self._problem.strip(), self._node_id)
+            raise
+
+    def _save_checkpoint(self) -> None:
+        """Keep what has been learned so far as `<name>-step<N>`, unless that step is on disk already."""
+        if self._last is None or self._last.step == self._saved_step:
+            return
+        ending = f"-step{self._last.step}"
+        # Room for a number behind it.
+        name = self._name[: MAX_LENGTH - len(ending) - 5].rstrip("./") + ending
+        metadata = {**self._metadata, "dti.step": str(self._last.step)}
+        try:
+            _, path = keep(ConceptEmbedding(name, self._last.vectors, metadata), self._overwrite)
+        except Exception as error:
+            log.exception("DTI: step %d was not saved", self._last.step)
+            self._problem = f"\nStep {self._last.step} was not saved: {error}"
+        else:
+            log.info("DTI: saved step %d to %s", self._last.step, path)
+            self._saved_step = self._last.step
+            self._problem = ""
+
+
+def _line(report: StepReport, steps: int) -> str:
+    angles = ", ".join(f"{key} {angle:.0f}" for key, angle in report.angle_to_prior.items())
+    return f"step {report.step} of {steps}   loss {report.loss:.4f}   degrees from the initializer: {angles}"

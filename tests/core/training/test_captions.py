@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import pytest
+
+from dti_core.training.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES, check_captions
+
+
+@pytest.mark.parametrize(("templates", "count"), [(OBJECT_TEMPLATES, 27), (STYLE_TEMPLATES, 17)])
+def test_templates_are_distinct_captions(templates: tuple[str, ...], count: int) -> None:
+    assert len(set(templates)) == len(templates) == count
+    check_captions(templates)
+
+
+@pytest.mark.parametrize(("caption", "count"), [("a photo of a dog", 0), ("{} and {}", 2), ("a {name}", 0)])
+def test_a_caption_needs_one_place_for_the_concept(caption: str, count: int) -> None:
+    with pytest.raises(ValueError, match=rf"caption 2 has {count} of '\{{\}}'") as error:
+        check_captions(["a photo of {}", caption])
+    assert repr(caption) in str(error.value)
+
+
+def test_no_captions_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        check_captions([])

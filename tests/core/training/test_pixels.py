@@ -1,0 +1,39 @@
+"""Pictures as they come in."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dti_core.training.pixels import check_pixels, resize_short_side
+from tests.rounding import EPS32
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (torch.zeros(4, 64, 3), "picture 2 is 64 x 4 pixels"),
+        (torch.zeros(64, 64, 4), "alpha channel"),
+        (torch.zeros(64, 64, 1), r"shape \(64, 64, 1\)"),
+        (torch.zeros(1, 64, 64, 3), r"shape \(1, 64, 64, 3\)"),
+        (torch.full((64, 64, 3), torch.nan), "NaN or infinite"),
+    ],
+)
+def test_what_is_not_a_picture_is_refused(pixels, message):
+    with pytest.raises(ValueError, match=message):
+        check_pixels(pixels, "picture 2")
+
+
+@pytest.mark.parametrize(
+    ("size", "result"), [((100, 150), (64, 96)), ((150, 100), (96, 64)), ((64, 64), (64, 64)), ((30, 31), (64, 64))]
+)
+def test_short_side_is_the_resolution(size, result):
+    resized = resize_short_side(torch.rand(*size, 3, generator=torch.Generator().manual_seed(0)), 64)
+    assert resized.shape == (*result, 3)
+    assert 0 <= resized.min() and resized.max() <= 1
+
+
+def test_a_picture_of_the_right_size_stays():
+    pixels = torch.rand(64, 64, 3, generator=torch.Generator().manual_seed(0))
+    # Twice a sum of a pixel times 1 and its neighbours times 0, where the weights are rounded.
+    torch.testing.assert_close(resize_short_side(pixels, 64), pixels, atol=16 * EPS32, rtol=0)

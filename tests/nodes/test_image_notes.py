@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from dti_pack.nodes.image_notes import picture_notes
+
+
+def noise(seed: int, height: int = 96, width: int = 128) -> torch.Tensor:
+    return torch.rand((height, width, 3), generator=torch.Generator().manual_seed(seed))
+
+
+def test_nothing_to_say() -> None:
+    assert picture_notes([noise(0), noise(1), noise(2)], 128) == []
+
+
+def test_one_colour() -> None:
+    flat = torch.full((128, 128, 3), 0.5)
+    flat[3, 3] += 2 / 255
+    (note,) = picture_notes([noise(0), flat], 128)
+    assert note.startswith("Picture 2 is one colour throughout")
+
+
+@pytest.mark.parametrize("second", ["equal", "noisy", "smaller"])
+def test_the_same_picture_twice(second: str) -> None:
+    first = torch.nn.functional.interpolate(noise(0, 8, 8).movedim(-1, 0)[None], (256, 256), mode="bilinear")
+    again = {
+        "equal": first.clone(),
+        "noisy": (first + 2 / 255 * torch.randn(first.shape, generator=torch.Generator().manual_seed(1))).clamp(0, 1),
+        "smaller": torch.nn.functional.interpolate(first, (224, 224), mode="bilinear", antialias=True),
+    }[second]
+    pictures = [first[0].movedim(0, -1), noise(3), again[0].movedim(0, -1)]
+    (note,) = picture_notes(pictures, 128)
+    assert note.startswith("Pictures 1 and 3 are the same")
+
+
+def test_few_pixels() -> None:
+    (note,) = picture_notes([noise(0, 96, 200), noise(1, 200, 96)[:95], noise(2, 300, 300)], 144)
+    assert note.startswith("Picture 2 is 96 x 95 pixels and is enlarged 1.5 times to the resolution 144")
