@@ -41,7 +41,7 @@ def demo(options: argparse.Namespace, extra: Sequence[str]) -> int:
     tree = comfyui_tree(options.comfyui)
     given = given_interpreter(options.python)
     driver = driver_environment() if given else own_environment(tree, "demo")
-    command = [str(driver), "-m", "comfy_host.demo", "--comfyui", str(tree), "--python", str(given or driver)]
+    command = [str(driver), "-m", "benchmarks.demo", "--comfyui", str(tree), "--python", str(given or driver)]
     if options.checkpoint:
         command += ["--checkpoint", str(options.checkpoint.expanduser().absolute())]
     if options.images:

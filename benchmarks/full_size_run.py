@@ -17,8 +17,8 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.demo import photographs_of_a_cat, png
 from comfy_host.client import Client, Event
-from comfy_host.demo import photographs_of_a_cat, png
 from comfy_host.graphs import train
 from comfy_host.process import Host, make_base, running_host
 

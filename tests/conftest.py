@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.small_checkpoints import SMALL_SDXL, small_world
 from comfy_host.client import Client
 from comfy_host.environment import comfyui_tree, given_interpreter
-from comfy_host.process import SMALL_SDXL, Host, make_base, running_host, small_world
+from comfy_host.process import Host, make_base, running_host
 
 # On a machine that does other things as well, two threads on so small a model wait for each other most of the time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from benchmarks.demo import main
 from comfy_host.checkpoint_file import check_sdxl
-from comfy_host.demo import main
 
 SD15 = ("cond_stage_model.transformer.text_model.final_layer_norm.weight", "first_stage_model.decoder.conv_in.weight")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from comfy_host.demo import read_pictures
+from benchmarks.demo import read_pictures
 from comfy_host.environment import REPO, comfyui_tree, comfyui_version, given_interpreter
 
 
@@ -23,7 +23,7 @@ def test_pictures_from_a_phone_are_read_upright(tmp_path: Path) -> None:
 
 def test_the_demo_learns_twice_and_leaves_a_sheet(tmp_path: Path) -> None:
     tree, python = comfyui_tree(), given_interpreter() or Path(sys.executable)
-    command = [sys.executable, "-m", "comfy_host.demo", "--comfyui", str(tree), "--python", str(python), "--steps", "8"]
+    command = [sys.executable, "-m", "benchmarks.demo", "--comfyui", str(tree), "--python", str(python), "--steps", "8"]
     done = subprocess.run(
         command, cwd=REPO, env=os.environ | {"DTI_HOST_DIR": str(tmp_path)}, timeout=300,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.small_checkpoints import SMALL_SDXL
 from comfy_host.environment import SetupError, comfyui_tree, comfyui_version, given_interpreter, host_dir
-from comfy_host.process import PACK_NAME, SMALL_SDXL, Host, make_base, running_host
+from comfy_host.process import PACK_NAME, Host, make_base, running_host
 
 
 def comfyui(folder: Path) -> Path:

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks.small_checkpoints import random_checkpoint
 from comfy_host.environment import comfyui_tree, given_interpreter
 from comfy_host.in_process import use_host, use_pack
-from comfy_host.process import random_checkpoint
 
 use_pack()
 

@@ -1,5 +1,7 @@
 """The host's modules in this process, for a card that is not there."""
 
+import warnings
+
 import pytest
 
 from comfy_host.environment import comfyui_tree
@@ -10,3 +12,6 @@ from comfy_host.in_process import use_host
 def comfy_modules() -> None:
     """Put the host on the path, without its server and told that there is no GPU."""
     use_host(comfyui_tree())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the host's own packages say while they load
+        import benchmarks.memory.card  # noqa: F401

@@ -2,7 +2,7 @@
 
 import sys
 
-from comfy_host.process import BENCHMARKS
+from benchmarks.small_checkpoints import BENCHMARKS
 
 sys.path.append(str(BENCHMARKS))
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from paper_tables.store import digest_of_file
 from small_world.checkpoint import COMPACT
 
+from benchmarks.small_checkpoints import BENCHMARKS
 from comfy_host.environment import comfyui_tree
-from comfy_host.process import BENCHMARKS
 
 
 def test_a_cut_runs_whole(tmp_path):

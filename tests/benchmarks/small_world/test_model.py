@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.small_checkpoints import SMALL_SDXL
 from benchmarks.small_world import checkpoint
 from benchmarks.small_world.dataset import scene_at
 from benchmarks.small_world.files import load_state, save_state
 from benchmarks.small_world.grammar import describe
 from benchmarks.small_world.train import Plan, Scenes, Trainer
 from comfy_host.environment import comfyui_tree
-from comfy_host.process import SMALL_SDXL
 from tests.rounding import EPS32, EPS64
 
 if TYPE_CHECKING:

@@ -16,19 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 from skimage import data
 
+from benchmarks.small_checkpoints import SMALL_SDXL, learning_by_inversion, small_world
 from benchmarks.small_world.subjects import SUBJECTS, pictures_of
 from comfy_host.checkpoint_file import check_sdxl
 from comfy_host.client import Client, Event, HostError
 from comfy_host.environment import SetupError, comfyui_version, host_dir
 from comfy_host.graphs import Graph, paint, text_to_image, train
-from comfy_host.process import (
-    SMALL_SDXL,
-    Host,
-    learning_by_inversion,
-    make_base,
-    running_host,
-    small_world,
-)
+from comfy_host.process import Host, make_base, running_host
 
 Picture = NDArray[np.uint8]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")

@@ -1,0 +1,66 @@
+"""The small SDXL checkpoints, made by the host's own Python where they are wanted; standard library only."""
+
+import hashlib
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from comfy_host.environment import SetupError
+from comfy_host.process import host_variables
+
+BENCHMARKS = Path(__file__).resolve().parent
+SMALL_SDXL = BENCHMARKS / "small_sdxl"
+SMALL_WORLD = BENCHMARKS / "small_world" / "small_world.safetensors"
+
+
+def random_checkpoint(tree: Path, python: Path, file: Path, *options: str) -> None:
+    """Write the small SDXL with random weights to the file, unless it is there."""
+    if not file.is_file():
+        _benchmark(python, [str(SMALL_SDXL / "random_checkpoint.py"), str(file), *options], tree)
+
+
+def small_world(tree: Path, python: Path, folder: Path) -> Path:
+    """The trained small SDXL in that folder; written there unless it is there."""
+    digest = hashlib.sha256(SMALL_WORLD.read_bytes()).hexdigest()[:8]
+    file = folder / f"small_world_{digest}.safetensors"
+    if not file.is_file():
+        _benchmark(python, ["-m", "small_world.checkpoint", "assemble", str(file), "--comfyui", str(tree)], tree)
+    return file
+
+
+@contextmanager
+def learning_by_inversion(
+    tree: Path, python: Path, checkpoint: Path, pictures: Path, file: Path, word: str, steps: int
+) -> Iterator[None]:
+    """Plain Textual Inversion in a process of its own, begun on entry and finished on exit; writes `file`."""
+    arguments = [str(checkpoint), str(pictures), str(file), "--initializer", word, "--steps", str(steps)]
+    command = [str(python), "-m", "paper_tables.learn", *arguments, "--comfyui", str(tree)]
+    log = file.with_suffix(".log")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=BENCHMARKS, env=host_variables(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+        try:
+            yield
+            if process.wait() != 0:
+                raise SetupError(f"Textual Inversion failed:\n{log.read_text(encoding='utf-8', errors='replace')}")
+        finally:
+            process.kill()
+            process.wait()
+    log.unlink()
+
+
+def _benchmark(python: Path, arguments: Sequence[str], tree: Path) -> None:
+    """Run something of the benchmarks folder with ComfyUI on the path."""
+    result = subprocess.run(
+        [str(python), *arguments],
+        cwd=BENCHMARKS,
+        env=host_variables() | {"PYTHONPATH": str(tree)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    if result.returncode != 0:
+        raise SetupError(f"{' '.join(arguments)} failed:\n{result.stdout}")
