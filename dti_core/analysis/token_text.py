@@ -41,5 +41,19 @@ def pieces_text(tokens: Sequence[str]) -> list[str]:
     return [*texts, token_text(open_piece)] if open_piece else texts
 
 
+def check_known(text: str, pieces: Sequence[str]) -> None:
+    """Raise ValueError where an initializer falls into `pieces` of words.
+
+    CLIP's tokenizer marks the last piece of a word; a word of several pieces is one it does not know.
+    """
+    if any(piece.endswith(WORD_END) for piece in pieces) and not all(p.endswith(WORD_END) for p in pieces):
+        shown = " + ".join(pieces_text(pieces))
+        raise ValueError(
+            f"The initializer {text!r} is not in the text encoder's vocabulary: it would fall into {len(pieces)} "
+            f"pieces, {shown}. "
+            "Use plain words for what the pictures show, such as 'dog', 'teapot' or 'stuffed animal'."
+        )
+
+
 def _printed(text: str) -> str:
     return "".join(c if c.isprintable() else f"U+{ord(c):04X}" for c in text)

@@ -17,7 +17,8 @@ IMPORT_ALL = """
 import importlib, sys
 class Block:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"comfy", "comfy_api", "nodes", "folder_paths", "server", "execution"}:
+        if name.split(".")[0] in {"comfy", "comfy_api", "nodes", "folder_paths", "server", "execution", "diffusers",
+                                  "transformers"}:
             raise ImportError(name + " is blocked")
 sys.meta_path.insert(0, Block())
 for name in sys.argv[1:]:
@@ -41,7 +42,9 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_imports_torch_numpy_safetensors_and_the_standard_library_only(path: Path) -> None:
-    assert imported(path) <= ALLOWED
+    """A backend names its library's types beside them, and imports it for type checkers only."""
+    of_backend = {path.stem.partition("_")[0]} if path.parent.name == "backends" else set()
+    assert imported(path) <= ALLOWED | of_backend
 
 
 def test_imports_without_a_host() -> None:

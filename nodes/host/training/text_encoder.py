@@ -11,7 +11,7 @@ import torch
 from comfy.sd1_clip import SDTokenizer
 from torch import Tensor
 
-from ....dti_core.analysis.token_text import WORD_END, pieces_text
+from ....dti_core.analysis.token_text import check_known
 from ....dti_core.embedding import ConceptEmbedding
 from ....dti_core.files.embedding_file import check_widths, unread_encoders
 from ....dti_core.training.backend import Conditioning
@@ -165,21 +165,10 @@ def token_ids(tokenizers: Mapping[str, SDTokenizer], text: str) -> dict[str, lis
     """Token ids by encoder key. Raises ValueError where a word is not in the vocabulary."""
     ids = {key: _token_ids(tokenizer, text) for key, tokenizer in tokenizers.items()}
     for key, tokenizer in tokenizers.items():
-        _check_known(text, [tokenizer.inv_vocab[i] for i in ids[key]])
+        check_known(text, [tokenizer.inv_vocab[i] for i in ids[key]])
     return ids
 
 
 def _token_ids(tokenizer: SDTokenizer, text: str) -> list[int]:
     end = -1 if tokenizer.tokenizer_adds_end_token else None
     return tokenizer.tokenizer(text)["input_ids"][tokenizer.tokens_start : end]
-
-
-def _check_known(text: str, pieces: list[str]) -> None:
-    """CLIP's tokenizer marks the last piece of a word; a word of several pieces is one it does not know."""
-    if any(piece.endswith(WORD_END) for piece in pieces) and not all(p.endswith(WORD_END) for p in pieces):
-        shown = " + ".join(pieces_text(pieces))
-        raise ValueError(
-            f"The initializer {text!r} is not in the text encoder's vocabulary: it would fall into {len(pieces)} "
-            f"pieces, {shown}. "
-            "Use plain words for what the pictures show, such as 'dog', 'teapot' or 'stuffed animal'."
-        )
