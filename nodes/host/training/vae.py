@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from ....dti_core.training.data import TrainingImage
 from ....dti_core.training.pixels import check_pixels, resize_short_side
+
+log = logging.getLogger(__name__)
 
 
 def encode_images(
@@ -33,17 +36,31 @@ def _encode(vae, pixels: Tensor, original_size: tuple[int, int], captions: tuple
     autoencoder's regularizer. An autoencoder without one, such as TAESD, has no deviation.
     """
     moments: list[Tensor] = []
-    regularizer = getattr(vae.first_stage_model, "regularization", torch.nn.Identity())
-    hook = regularizer.register_forward_hook(lambda module, args, output: moments.append(args[0]))
-    try:
-        latents = vae.encode(pixels.unsqueeze(0))
-    finally:
-        hook.remove()
+    latents = _encode_with(vae, pixels, lambda module, args, output: moments.append(args[0]))
     with torch.inference_mode(False):
         mean, std = latents[0].float().cpu().clone(), torch.zeros(latents.shape[1:])
-        # More than one pass means that the host ran out of memory and went over the picture in tiles.
-        if len(moments) == 1 and moments[0].shape[1] == 2 * mean.shape[0]:
-            log_variance = moments[0][0, mean.shape[0] :].float().cpu().clamp(-30.0, 20.0)
-            std = (0.5 * log_variance).exp()
+    if moments and moments[0].shape[1] == 2 * mean.shape[0]:
+        if len(moments) == 1:
+            deviation = _deviation(moments[0])
+        else:
+            # The host ran out of memory and went over the picture in tiles. It puts deviations together as latents.
+            log.info("DTI: a picture of %d x %d is encoded in tiles, as memory is short.", *pixels.shape[:2])
+            deviation = _encode_with(vae, pixels, lambda module, args, output: (_deviation(args[0]), *output[1:]))
+        with torch.inference_mode(False):
+            std = deviation[0].float().cpu().clone()
     scale = pixels.shape[0] // mean.shape[-2]
     return TrainingImage(mean, std, original_size, captions, scale)
+
+
+def _encode_with(vae, pixels: Tensor, hook: Callable) -> Tensor:
+    """Encode while `hook` follows the regularizer; what it returns takes the place of the regularizer's result."""
+    handle = getattr(vae.first_stage_model, "regularization", torch.nn.Identity()).register_forward_hook(hook)
+    try:
+        return vae.encode(pixels.unsqueeze(0))
+    finally:
+        handle.remove()
+
+
+def _deviation(moments: Tensor) -> Tensor:
+    """Of a diagonal Gaussian whose mean and log variance are stacked along the channels."""
+    return (0.5 * moments.chunk(2, dim=1)[1].float().clamp(-30.0, 20.0)).exp()

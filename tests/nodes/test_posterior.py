@@ -1,0 +1,75 @@
+"""Pictures become the VAE's posterior, mean and deviation, also where memory is short."""
+
+from __future__ import annotations
+
+import copy
+import logging
+
+import pytest
+import torch
+from skimage import data, transform
+
+HEIGHT, WIDTH = 576, 640  # more than the host's tiles of 512
+
+
+@pytest.fixture(scope="module")
+def vae(models):
+    """A small autoencoder of SDXL's kind, random, in the place of TAESD."""
+    from comfy.ldm.models.autoencoder import AutoencoderKL
+    from comfy.model_patcher import ModelPatcher
+
+    torch.manual_seed(2)
+    config = {"double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": 32}
+    shape = {"ch_mult": [1, 1, 1, 1], "num_res_blocks": 1, "attn_resolutions": [], "dropout": 0.0}
+    small = AutoencoderKL(ddconfig={**config, **shape}, embed_dim=4).eval().requires_grad_(False)
+    for parameter in small.parameters():
+        torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.1)
+    vae = copy.copy(models.vae)
+    vae.first_stage_model = small
+    vae.patcher = ModelPatcher(small, torch.device("cpu"), torch.device("cpu"))
+    return vae
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return torch.tensor(transform.resize(data.chelsea(), (HEIGHT, WIDTH))).float()
+
+
+def encode(vae, picture):
+    from dti_pack.nodes.host.training.vae import encode_images
+
+    return encode_images(vae, [picture], HEIGHT, [("a photo of a {}",)])[0]
+
+
+def test_mean_and_deviation(vae, picture, node_mode):
+    image = encode(vae, picture)
+    small = vae.first_stage_model
+    moments = small.quant_conv(small.encoder(vae.process_input(picture.movedim(-1, 0)[None])))[0]
+    torch.testing.assert_close(image.mean, moments[:4], rtol=1e-2, atol=2e-3)
+    torch.testing.assert_close(image.std, (0.5 * moments[4:]).exp(), rtol=1e-2, atol=2e-3)
+    assert not image.mean.is_inference() and not image.std.is_inference()
+
+
+def test_tiles_keep_the_deviation(vae, picture, node_mode, monkeypatch, caplog):
+    import comfy.model_management
+
+    whole = encode(vae, picture)
+    encode_small = vae.first_stage_model.encode
+
+    def encode_if_it_fits(x, *args, **kwargs):
+        if x.shape[-2:] == (HEIGHT, WIDTH):
+            raise comfy.model_management.OOM_EXCEPTION("no memory for the whole picture")
+        return encode_small(x, *args, **kwargs)
+
+    monkeypatch.setattr(vae.first_stage_model, "encode", encode_if_it_fits)
+    with caplog.at_level(logging.INFO):
+        tiled = encode(vae, picture)
+    assert "encoded in tiles" in caplog.text
+    assert tiled.std.shape == tiled.mean.shape == whole.mean.shape
+    for of_tiles, of_whole in ((tiled.mean, whole.mean), (tiled.std, whole.std)):
+        assert torch.corrcoef(torch.stack([of_tiles.flatten(), of_whole.flatten()]))[0, 1] > 0.9
+        assert (of_tiles.mean() / of_whole.mean()).item() == pytest.approx(1.0, abs=0.1)
+
+
+def test_no_deviation_where_there_is_none(models, picture, node_mode):
+    assert not encode(models.vae, picture).std.any()
