@@ -22,7 +22,8 @@ def differentiable(*modules: torch.nn.Module) -> Iterator[None]:
     hooks = []
     with torch.inference_mode(False), torch.enable_grad():
         try:
-            for child in (child for module in modules for child in module.modules()):
+            # A module that is given twice is changed once, or its first change would count as its original.
+            for child in dict.fromkeys(child for module in modules for child in module.modules()):
                 for slots, wrap in ((child._parameters, _frozen), (child._buffers, _alias)):
                     for name, tensor in slots.items():
                         if tensor is not None:
@@ -39,12 +40,26 @@ def differentiable(*modules: torch.nn.Module) -> Iterator[None]:
 
 
 def _alias(tensor: Tensor) -> Tensor:
+    """An ordinary tensor on the same memory; of the same class, where that says how the values are to be read."""
+    if hasattr(tensor, "__tensor_flatten__"):  # the host's quantised weights: tensors in a wrapper
+        names, context = tensor.__tensor_flatten__()
+        inner = {name: _alias(getattr(tensor, name)) for name in names}
+        return type(tensor).__tensor_unflatten__(inner, context, tensor.size(), tensor.stride())
     alias = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
-    return alias.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride())
+    alias.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride())
+    if not _is_plain(tensor):  # as GGUF packs have them
+        alias = alias.as_subclass(type(tensor))
+        alias.__dict__.update(tensor.__dict__)
+    return alias
 
 
-def _frozen(parameter: Tensor) -> torch.nn.Parameter:
-    return torch.nn.Parameter(_alias(parameter), requires_grad=False)
+def _is_plain(tensor: Tensor) -> bool:
+    return type(tensor) in (Tensor, torch.nn.Parameter)
+
+
+def _frozen(parameter: Tensor) -> Tensor:
+    alias = _alias(parameter)
+    return torch.nn.Parameter(alias, requires_grad=False) if _is_plain(parameter) else alias
 
 
 def _clone_input(module: torch.nn.Module, args: tuple) -> tuple:

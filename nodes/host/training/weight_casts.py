@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import comfy.ops
 import torch
+from comfy.ops import QuantizedTensor
 from torch import Tensor
 
 
@@ -44,7 +45,7 @@ def casts_made_again() -> Iterator[None]:
 
     def cast(module, input=None, dtype=None, device=None, bias_dtype=None, offloadable=False, **options):
         weight, bias = original(module, input, dtype, device, bias_dtype, offloadable=False, **options)
-        # A quantised weight has no storage of its own, and is small.
+        weight = _values(weight)
         if type(weight) is Tensor and weight is not module.weight:
             storage = weight.untyped_storage()
             key = storage._cdata
@@ -64,7 +65,7 @@ def casts_made_again() -> Iterator[None]:
         if not isinstance(kept, _Cast):
             return kept
         weight, _ = original(kept.module, dtype=kept.dtype, device=kept.device, bias_dtype=kept.dtype, **kept.options)
-        return weight.detach().as_strided(kept.size, kept.stride, kept.offset)
+        return _values(weight).detach().as_strided(kept.size, kept.stride, kept.offset)
 
     comfy.ops.cast_bias_weight = cast
     try:
@@ -72,3 +73,8 @@ def casts_made_again() -> Iterator[None]:
             yield
     finally:
         comfy.ops.cast_bias_weight = original
+
+
+def _values(weight: Tensor) -> Tensor:
+    """What a quantised weight stands for: the host may leave it to its matrix products, and not all have a gradient."""
+    return weight.dequantize() if isinstance(weight, QuantizedTensor) else weight
