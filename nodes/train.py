@@ -215,6 +215,7 @@ class DTITrain(io.ComfyNode):
         notes = training_notes(one["clip"], pictures, captions, one["resolution"], cls.hidden.unique_id)
         with training_session(one["model"], one["clip"], memory) as (text_encoder, denoiser):
             denoiser.check_latents(data[0])
+            denoiser.check_sampling(data[0], text_encoder)
             texts = text_notes(captions, TEMPLATES)
             metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"], texts)
             node_id = cls.hidden.unique_id

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -35,8 +35,8 @@ def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def models(comfy_modules: None, small_checkpoint: Path) -> SimpleNamespace:
-    """model, clip and vae of the small SDXL, loaded as a node loads them: in inference mode."""
+def load_models(comfy_modules: None) -> Callable[[Path], SimpleNamespace]:
+    """Loads model, clip and vae from a file as a node loads them: in inference mode."""
     import torch
 
     with warnings.catch_warnings():
@@ -45,11 +45,20 @@ def models(comfy_modules: None, small_checkpoint: Path) -> SimpleNamespace:
         import folder_paths
         import small_sdxl  # noqa: F401
 
-    with torch.inference_mode():
-        model, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(
-            str(small_checkpoint), embedding_directory=folder_paths.get_folder_paths("embeddings")
-        )
-    return SimpleNamespace(model=model, clip=clip, vae=vae)
+    def load(file: Path) -> SimpleNamespace:
+        with torch.inference_mode():
+            model, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(
+                str(file), embedding_directory=folder_paths.get_folder_paths("embeddings")
+            )
+        return SimpleNamespace(model=model, clip=clip, vae=vae)
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def models(load_models: Callable[[Path], SimpleNamespace], small_checkpoint: Path) -> SimpleNamespace:
+    """model, clip and vae of the small SDXL."""
+    return load_models(small_checkpoint)
 
 
 @pytest.fixture

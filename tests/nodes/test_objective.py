@@ -34,7 +34,7 @@ def rounding(x0, sigma):
 
 
 def error_read_off(model_sampling, output, x0, noise, sigma):
-    from dti_pack.nodes.host.training.denoiser import training_error
+    from dti_pack.nodes.host.training.sampling_kind import training_error
 
     x_t = model_sampling.noise_scaling(sigma, noise.clone(), x0)
     denoised = model_sampling.calculate_denoised(sigma, output, x_t)
@@ -71,7 +71,7 @@ def test_flow_error_is_the_velocity_error(host, data):
 
 
 def test_unknown_sampling_is_refused(host):
-    from dti_pack.nodes.host.training.denoiser import training_error
+    from dti_pack.nodes.host.training.sampling_kind import training_error
 
     with pytest.raises(ValueError, match=r"X0.*eps, v-prediction and flow"):
         training_error(sampling(host.X0, host.ModelSamplingDiscrete))

@@ -43,7 +43,7 @@ def clip_with_rows(clip, name: str, rows: Mapping[str, Rows]):
     clone = clip.clone()
     clone.tokenizer = copy.copy(clip.tokenizer)
     for key, tokenizer in vars(clip.tokenizer).items():
-        if isinstance(tokenizer, SDTokenizer):
+        if isinstance(tokenizer, SDTokenizer) and key in rows:  # a refiner has one that no encoder hears
             setattr(clone.tokenizer, key, _knowing(tokenizer, name, rows[key]))
     return clone
 

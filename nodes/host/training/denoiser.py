@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
 
-import comfy.ldm.modules.attention
-import comfy.model_management
-import comfy.model_sampling
 import torch
 from torch import Tensor
 
-from ....dti_core.training.backend import Conditioning
+from ....dti_core.training.backend import Conditioning, TextEncoder
 from ....dti_core.training.data import TrainingImage
-from ....dti_core.training.objective import noise_error, per_sample_mse, velocity_error
+from ....dti_core.training.objective import per_sample_mse
 from .model_inputs import ModelInputs
+from .model_patches import Patch, network_patches
+from .network import Network
+from .sampling_kind import kind_of, noise_ratios, own_sampling, training_error
+
+# Of the latents that are tried where the sampling is in question.
+LARGEST_EDGE = 64
 
 
 class HostDenoiser:
     """Runs the diffusion network through the host's `apply_model`, on the model as it is patched.
 
-    patcher: a loaded ModelPatcher.
+    patcher: a loaded ModelPatcher. patches: those of its `network_patches` that take part; None for all.
     """
 
-    def __init__(self, patcher) -> None:
+    def __init__(self, patcher, patches: Sequence[Patch] | None = None) -> None:
         self._model = patcher.model
         self._sampling = patcher.get_model_object("model_sampling")
+        self._is_resampled = "model_sampling" in patcher.object_patches
         self._error = training_error(self._sampling)
         self._inputs = ModelInputs(self._model)
-        self._transformer_options = {
-            **patcher.model_options.get("transformer_options", {}),
-            # SageAttention and its like have no backward pass.
-            "optimized_attention_override": _differentiable_attention,
-        }
+        self._network = Network(patcher, network_patches(patcher) if patches is None else patches)
+        self.latent_channels: int = patcher.model.latent_format.latent_channels
         self.model_type: str = patcher.model.model_type.name
         self.device: torch.device = patcher.load_device
         # fp16 gradients of a mean over a picture lie below its smallest normal number.
@@ -49,8 +49,7 @@ class HostDenoiser:
         """See `dti_core.training.backend.Denoiser`. Call inside `differentiable`."""
         x0 = self._model.process_latent_in(latents)
         x_t = self._sampling.noise_scaling(sigma, noise, x0)
-        inputs = self._inputs(conditioning, noise, framing)
-        denoised = self._model.apply_model(x_t, sigma, transformer_options=dict(self._transformer_options), **inputs)
+        denoised = self._network(x_t, sigma, self._inputs(conditioning, noise, framing))
         return per_sample_mse(self._error(denoised, x0, sigma))
 
     def check_conditioning(self, conditioning: Conditioning) -> None:
@@ -65,34 +64,55 @@ class HostDenoiser:
 
     def check_latents(self, image: TrainingImage) -> None:
         """Raise ValueError where the VAE belongs to another kind of model."""
-        wanted, channels = self._model.latent_format.latent_channels, image.mean.shape[0]
+        wanted, channels = self.latent_channels, image.mean.shape[0]
         if wanted != channels:
             raise ValueError(
                 f"This vae gives latents of {channels} channels, but the model takes {wanted}. "
                 "Connect the VAE output of the checkpoint that the model comes from."
             )
 
+    def check_sampling(self, image: TrainingImage, text_encoder: TextEncoder) -> None:
+        """Raise ValueError where nodes have given the model a sampling for which its network was not trained.
 
-def training_error(sampling) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """The error in which the checkpoint was trained, for the host's `model_sampling`.
+        Which of two kinds it was trained for shows on an image. A patch may well be the right one: not every
+        v-prediction or flow checkpoint says that it is one.
+        """
+        own = own_sampling(self._model).to(self.device)
+        patched, expected = kind_of(self._sampling), kind_of(own)
+        if not self._is_resampled or patched == expected:
+            return
+        with torch.no_grad():
+            vectors = {key: torch.zeros(1, vocabulary.dim) for key, vocabulary in text_encoder.vocabularies.items()}
+            conditioning = text_encoder.encode(image.captions[:1], vectors)
+        levels = noise_ratios(own)[[int(u * len(own.sigmas)) for u in (0.3, 0.5, 0.7)]]
+        error, own_error = (self._image_error(s, levels, image, conditioning) for s in (self._sampling, own))
+        if error > own_error:
+            raise ValueError(
+                f"A node makes this model sample as {patched}, but its network was trained as {expected}: of noisy "
+                f"copies of the first image it gets {error:.2f} wrong, otherwise {own_error:.2f}. Connect DTI Train's "
+                "model from before that node (ModelSampling...)."
+            )
 
-    Raises ValueError for a kind of sampling whose objective is not known here.
-    """
-    host = comfy.model_sampling
-    if isinstance(sampling, host.V_PREDICTION):  # and EDM, its subclass
-        return partial(velocity_error, sigma_data=float(sampling.sigma_data))
-    if isinstance(sampling, host.CONST) or (isinstance(sampling, host.EPS) and not isinstance(sampling, host.X0)):
-        return noise_error
-    kinds = [kind.__name__ for kind in type(sampling).__mro__ if kind.__module__ == host.__name__]
-    raise ValueError(
-        f"The model's sampling is {' + '.join(kinds)}, and DTI trains eps, v-prediction and flow models. "
-        "Use such a model, or connect it before the node that changes its sampling."
-    )
+    @torch.no_grad()
+    def _image_error(self, sampling, levels: Tensor, image: TrainingImage, conditioning: Conditioning) -> float:
+        """How far the image is missed from these ratios of noise to image: 1 for who shows its mean."""
+        edge = min(*image.mean.shape[-2:], LARGEST_EDGE)
+        x0 = self._model.process_latent_in(image.mean[None, :, :edge, :edge].to(self.device))
+        noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0)).to(self.device)
+        size = edge * image.pixels_per_latent
+        inputs = self._inputs(conditioning, noise, torch.tensor([[*image.original_size, 0, 0, size, size]]))
+        ratios, errors = noise_ratios(sampling), []
+        before = self._model.model_sampling
+        self._model.model_sampling = sampling
+        try:
+            for level in levels:
+                sigma = sampling.sigmas.float()[(ratios.log() - level.log()).abs().argmin()].reshape(1)
+                denoised = self._network(sampling.noise_scaling(sigma, noise, x0), sigma, inputs)
+                errors.append(float((denoised - x0).var() / x0.var()))
+        finally:
+            self._model.model_sampling = before
+        return sum(errors) / len(errors)
 
 
 def _compute_dtype(patcher) -> torch.dtype:
     return patcher.get_model_object("manual_cast_dtype") or patcher.model.get_dtype()
-
-
-def _differentiable_attention(func, *args, **kwargs):
-    return comfy.ldm.modules.attention.attention_pytorch(*args, **kwargs)

@@ -64,6 +64,9 @@ class ModelInputs:
             cross_attn=conditioning.context,
             pooled_output=conditioning.pooled,
             noise=noise,
+            # What sampling from an empty latent gives: an inpainting model fills its other channels by it.
+            latent_image=torch.zeros_like(noise),
+            denoise_mask=None,
             device=noise.device,
             prompt_type="positive",
             height=height,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...image_notes import picture_notes
 from ..node_text import show_on_node
+from .text_encoder import sub_tokenizers
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +32,11 @@ def training_notes(
 def _missing_embeddings(clip, captions: Sequence[Sequence[str]]) -> list[str]:
     """A sentence for each `embedding:` in a caption that the host leaves out."""
     calls = {call.rstrip(",") for texts in captions for text in texts for call in CALL.findall(text)}
+    heard = {key.removeprefix("clip_") for key in sub_tokenizers(clip)}
     notes = []
     for call in sorted(calls):
-        missing = [key for key, windows in clip.tokenize(call).items() if not _has_vectors(windows)]
+        tokens = {key: windows for key, windows in clip.tokenize(call).items() if key.removeprefix("clip_") in heard}
+        missing = [key for key, windows in tokens.items() if not _has_vectors(windows)]
         if missing:
             notes.append(
                 f"A caption calls {call!r}, which finds nothing for the text encoder {', '.join(missing)} and is left "

@@ -21,6 +21,9 @@ LAYERS: dict[str, type[torch.nn.Module]] = {
     "text_layer": comfy.clip_model.CLIPLayer,
 }
 
+# Where the host's options for a network hold functions of nodes.
+PATCHES = frozenset({"patches", "patches_replace"})
+
 
 @contextmanager
 def recomputed(kinds: Callable[[], Collection[str]], *modules: torch.nn.Module) -> Iterator[None]:
@@ -50,7 +53,9 @@ def _forward(forward: Callable, kind: str, kinds: Callable[[], Collection[str]],
         # CLIP's layers add their result to their input in place, and that input is what is kept.
         return forward(x.clone() if kind == "text_layer" else x, *rest, **named)
 
-    return checkpoint(run, *args, use_reentrant=False, preserve_rng_state=False, **kwargs)
+    # What nodes put into a block may draw random numbers, as ToMe does: in backward the same ones.
+    is_patched = any(isinstance(value, dict) and not PATCHES.isdisjoint(value) for value in (*args, *kwargs.values()))
+    return checkpoint(run, *args, use_reentrant=False, preserve_rng_state=is_patched, **kwargs)
 
 
 def _own(values) -> tuple:

@@ -10,8 +10,12 @@ import torch
 
 from .denoiser import HostDenoiser
 from .differentiable import differentiable
+from .full_precision import full_precision
+from .layer_check import check_layers
 from .memory import TrainingMemory
 from .memory_plan import MemoryPlan
+from .model_patches import network_patches, patch_modules
+from .patch_check import check_patches
 from .recompute import recomputed
 from .text_encoder import HostTextEncoder
 from .weight_casts import casts_made_again
@@ -33,7 +37,10 @@ def training_session(
             denoiser = HostDenoiser(placed.unet)
             text_encoder = HostTextEncoder(clip, placed.encoders.model, denoiser.device)
             with torch.no_grad():
-                denoiser.check_conditioning(text_encoder.encode(["{}"], _any_vectors(text_encoder)))
+                conditioning = text_encoder.encode(["{}"], _any_vectors(text_encoder))
+            denoiser.check_conditioning(conditioning)
+            check_patches(placed.unet, conditioning)
+            check_layers(text_encoder, denoiser, placed.unet.model, placed.encoders.model)
             yield text_encoder, denoiser
 
 
@@ -49,7 +56,8 @@ class _PlacedModels:
     def open(self) -> Iterator[None]:
         modules = (self.unet.model, self.encoders.model)
         followed = nullcontext() if self._memory is None else self._memory.followed_by(self._place)
-        with casts_made_again(), recomputed(lambda: self._plan.recompute, *modules), self._stack, followed:
+        recomputing = recomputed(lambda: self._plan.recompute, *modules)
+        with casts_made_again(), full_precision(*modules), recomputing, self._stack, followed:
             self._place()
             yield
 
@@ -67,7 +75,8 @@ class _PlacedModels:
                 _stream(self.encoders, 0)
             if self._plan.stream_unet:
                 _stream(self.unet, self._memory.unet_bytes)
-        self._stack.enter_context(differentiable(self.unet.model, self.encoders.model))
+        brought = patch_modules(network_patches(self.unet))
+        self._stack.enter_context(differentiable(self.unet.model, self.encoders.model, *brought))
         _bring_buffers(self.unet.get_model_object("model_sampling"), device)
         _bring_tables(self.encoders.model, self.encoders.load_device)
         if comfy.model_management.should_use_bf16(device):

@@ -26,8 +26,15 @@ SLOTS = "dti_slots"
 
 
 def sub_tokenizers(clip) -> dict[str, SDTokenizer]:
-    """The tokenizer of every text encoder of a CLIP by encoder key ("clip_l", "clip_g", ...)."""
-    return {key: tokenizer for key, tokenizer in vars(clip.tokenizer).items() if isinstance(tokenizer, SDTokenizer)}
+    """The tokenizer of every text encoder of a CLIP by encoder key ("clip_l", "clip_g", ...).
+
+    A family may share a tokenizer of more encoders than a model has: SDXL's refiner has no "clip_l".
+    """
+    return {
+        key: tokenizer
+        for key, tokenizer in vars(clip.tokenizer).items()
+        if isinstance(tokenizer, SDTokenizer) and getattr(clip.cond_stage_model, key, None) is not None
+    }
 
 
 def check_fits(clip, embedding: ConceptEmbedding) -> None:
@@ -110,8 +117,10 @@ class HostTextEncoder:
     def _slots(self, caption: str, n_vectors: int) -> dict:
         """The caption's tokens with a `Slot` where each vector goes."""
         if (caption, n_vectors) not in self._tokens:
+            known = self.vocabularies
             clip = clip_with_rows(self._clip, SLOTS, dict.fromkeys(self._tokenizers, Slots(n_vectors)))
             tokens = clip.tokenize(caption.replace("{}", trigger(SLOTS)))
+            tokens = {name: windows for name, windows in tokens.items() if _encoder_key(name, known) in known}
             for name, windows in tokens.items():
                 found = sum(isinstance(token, Slot) for window in windows for token, _ in window)
                 if found != n_vectors:

@@ -1,0 +1,68 @@
+"""A pass of the diffusion network as the host's sampler makes it, with what nodes have put into the MODEL."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import comfy.ldm.modules.attention
+import torch
+from torch import Tensor
+
+from .model_patches import Patch, transformer_options
+
+
+class Network:
+    """Noisy latents to the denoised prediction, differentiable in its inputs.
+
+    patcher: a loaded ModelPatcher. patches: those of its patches that take part.
+    """
+
+    def __init__(self, patcher, patches: Sequence[Patch]) -> None:
+        self._model = patcher.model
+        self._device: torch.device = patcher.load_device
+        self._is_patched = bool(patches)
+        self._around = next((patch.function for patch in patches if patch.place == ()), None)
+        schedule = patcher.get_model_object("model_sampling").sigmas
+        self._options = {
+            **transformer_options(patcher, patches),
+            # SageAttention and its like have no backward pass.
+            "optimized_attention_override": _differentiable_attention,
+            "sample_sigmas": torch.cat([schedule.flip(0), schedule.new_zeros(1)]),
+            "cond_or_uncond": [0],
+        }
+        self._passes = 0
+
+    def __call__(self, x_t: Tensor, sigma: Tensor, inputs: Mapping[str, object]) -> Tensor:
+        """The prediction for `x_t` `[B, C, H, W]`, `sigma` `[B]` and further arguments of the host's `apply_model`."""
+        if not self._is_patched:
+            return self._run(x_t, sigma, inputs)
+        # In sampling all rows share one noise level, and a patch may ask for it.
+        rows = []
+        for i in range(len(sigma)):
+            own = {name: value[i : i + 1] if torch.is_tensor(value) else value for name, value in inputs.items()}
+            with self._seeded():
+                rows.append(self._run(x_t[i : i + 1], sigma[i : i + 1], own))
+        return torch.cat(rows)
+
+    def _run(self, x_t: Tensor, sigma: Tensor, inputs: Mapping[str, object]) -> Tensor:
+        # No two passes have anything in common that a cache could use, and so they have no id in common.
+        options = {**self._options, "sigmas": sigma, "uuids": [uuid.uuid4()]}
+        arguments = {**inputs, "transformer_options": options}
+        if self._around is None:
+            return self._model.apply_model(x_t, sigma, **arguments)
+        call = {"input": x_t, "timestep": sigma, "c": arguments, "cond_or_uncond": [0]}
+        return self._around(self._model.apply_model, call)
+
+    @contextmanager
+    def _seeded(self) -> Iterator[None]:
+        """The same chance for the same pass of every run; ToMe and HyperTile draw from the global generator."""
+        self._passes += 1
+        with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
+            torch.manual_seed(self._passes)
+            yield
+
+
+def _differentiable_attention(func, *args, **kwargs):
+    return comfy.ldm.modules.attention.attention_pytorch(*args, **kwargs)
