@@ -12,9 +12,9 @@ import torch
 from dti_pack.dti_core.training import StepReport
 from small_world.subjects import Style, Subject
 from small_world.words import NOUNS
+from torch import Tensor
 
 from .examine import paint, score, used_vectors
-from .loop import Vectors
 from .methods import learn
 from .plan import CONCEPTS, Run
 from .store import Store
@@ -54,7 +54,7 @@ def do(job: Job, world: World, store: Store) -> None:
     """Train where there is no training yet, then examine what has no score."""
     concept = CONCEPTS[job.run.concept]
     settings, begun = job.run.settings, time.monotonic()
-    by_step: dict[int, Vectors] = {}
+    by_step: dict[int, dict[str, Tensor]] = {}
     if settings.trains:
         by_step = trained(job, world, store, concept)
     trained_at = time.monotonic()
@@ -69,13 +69,13 @@ def do(job: Job, world: World, store: Store) -> None:
     )  # fmt: skip
 
 
-def trained(job: Job, world: World, store: Store, concept: Subject | Style) -> dict[int, Vectors]:
+def trained(job: Job, world: World, store: Store, concept: Subject | Style) -> dict[int, dict[str, Tensor]]:
     """Vectors by step, 0 for the result; from the store where they are there."""
     found = store.training(job.run.training_id)
     if found is not None:
         return found[0]
     settings = job.run.settings
-    by_step: dict[int, Vectors] = {}
+    by_step: dict[int, dict[str, Tensor]] = {}
     history: list[dict[str, Any]] = []
 
     def note(report: StepReport) -> None:

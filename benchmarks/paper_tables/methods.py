@@ -1,23 +1,21 @@
-"""Every method behind one call: pictures and settings to vectors."""
+"""From settings to vectors: every method and option by the pack's own training loop."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from dti_pack.dti_core.training import StepReport, TrainingConfig, train
+from dti_pack.dti_core.methods import Options
+from dti_pack.dti_core.training import StepReport, TrainingConfig, start_method, train
 from dti_pack.dti_core.training.backend import Denoiser, TextEncoder
 from dti_pack.dti_core.training.data import TrainingImage
-from dti_pack.dti_core.training.initializer import Start, start_from_word
+from dti_pack.dti_core.training.evaluation_set import EvaluationSet, KeepBest
 from torch import Tensor
 
-from .evaluation_set import EvaluationSet
-from .loop import OnStep, Update, Vectors, descend
 from .settings import Settings
-from .updates import AdamWUpdate, SphereUpdate
 
-# CrossInit's weight of the distance from its start (Pang et al. 2024), a mean over elements in the reference.
-ANCHOR_WEIGHT = 1e-5
 LOOK_EVERY = 25  # steps between looks at the evaluation set
+# What settings call them, by which stored results are found.
+NAMES = {"dti": "DTI", "ti": "Textual Inversion", "cross_init": "CrossInit", "adamw_sphere": "projected AdamW"}
 
 
 def learn(
@@ -26,13 +24,13 @@ def learn(
     images: Sequence[TrainingImage],
     settings: Settings,
     seed: int,
-    on_step: OnStep = lambda report: None,
+    on_step: Callable[[StepReport], None] = lambda report: None,
     *,
     word: str,
     words: Sequence[str] = (),
     contextual: Mapping[str, Tensor] | None = None,
-) -> Vectors:
-    """Learn a concept; batches depend on the seed alone, so all methods see the same.
+) -> dict[str, Tensor]:
+    """Train a concept; batches depend on the seed alone, so all methods see the same.
 
     Args:
         text_encoder, denoiser: the host's model inside a training session.
@@ -47,78 +45,38 @@ def learn(
     """
     if not settings.trains:
         raise ValueError(f"{settings.method!r} is not trained.")
+    evaluation_set = EvaluationSet(text_encoder, denoiser, images)
     if settings.best_word:
-        word = EvaluationSet(text_encoder, denoiser, images).best_word(words)
-    if settings.is_the_products:
-        return train(text_encoder, denoiser, images, _config(settings, word, seed), on_step)
-    start = start_from_word(
-        word, text_encoder.token_ids(word), text_encoder.vocabularies, settings.magnitude_statistic
-    )
-    keeper = _Keeper(EvaluationSet(text_encoder, denoiser, images)) if settings.keep_best else None
+        word = evaluation_set.best_word(words)
+    config = config_of(settings, word, seed)
+    best = KeepBest(evaluation_set, LOOK_EVERY, settings.steps)
 
     def each_step(report: StepReport) -> None:
-        if keeper is not None and (report.step % LOOK_EVERY == 0 or report.step == settings.steps):
-            keeper.look(report.vectors)
+        if settings.keep_best:
+            best(report)
         on_step(report)
 
-    vectors = descend(
-        text_encoder,
-        denoiser,
-        images,
-        _update(settings, start, text_encoder, word, contextual),
-        steps=settings.steps,
-        batch_size=settings.batch_size,
-        seed=seed,
-        stratified=settings.stratified,
-        on_step=each_step,
-    )
-    return vectors if keeper is None else keeper.best
+    method = start_method(config, text_encoder, contextual)
+    vectors = train(text_encoder, denoiser, images, config, each_step, method=method)
+    return best.vectors if settings.keep_best else vectors
 
 
-def _update(
-    settings: Settings,
-    start: Mapping[str, Start],
-    text_encoder: TextEncoder,
-    word: str,
-    contextual: Mapping[str, Tensor] | None,
-) -> Update:
-    rate = settings.learning_rate
-    if settings.method == "dti":
-        return SphereUpdate(start, settings)
-    if settings.method == "cross_init":
-        if contextual is None:
-            raise ValueError("CrossInit starts at what the text encoder makes of the word; give contextual.")
-        return AdamWUpdate(contextual, rate, anchor_weight=ANCHOR_WEIGHT)
-    if settings.method == "adamw_sphere":
-        rows = {key: s.magnitude * s.direction for key, s in start.items()}
-        return AdamWUpdate(rows, rate, radius={key: s.magnitude for key, s in start.items()})
-    # Textual Inversion starts at the word's own rows, with their own lengths.
-    ids = text_encoder.token_ids(word)
-    tables = text_encoder.vocabularies
-    return AdamWUpdate({key: table.rows(ids[key]).cpu() for key, table in tables.items()}, rate)
-
-
-def _config(settings: Settings, word: str, seed: int) -> TrainingConfig:
+def config_of(settings: Settings, word: str, seed: int) -> TrainingConfig:
+    """The training loop's words for `settings`."""
     return TrainingConfig(
         initializer=word,
-        magnitude=settings.magnitude,
+        magnitude=settings.magnitude_statistic,
         steps=settings.steps,
         batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
         kappa=settings.kappa,
         seed=seed,
+        method=NAMES[settings.method],
+        options=Options(
+            magnitude_factor=settings.magnitude_factor,
+            kappa_share=settings.kappa_share,
+            average=settings.average,
+            decay=settings.decay,
+            stratified=settings.stratified,
+        ),
     )
-
-
-class _Keeper:
-    """The vectors with the least loss on the evaluation set so far."""
-
-    def __init__(self, evaluation_set: EvaluationSet) -> None:
-        self._evaluation_set = evaluation_set
-        self._least = float("inf")
-        self.best: Vectors = {}
-
-    def look(self, vectors: Mapping[str, Tensor]) -> None:
-        loss = self._evaluation_set.loss(vectors)
-        if not self.best or loss < self._least:
-            self._least, self.best = loss, dict(vectors)

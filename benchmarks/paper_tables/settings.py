@@ -19,11 +19,7 @@ class Settings:
     learning_rate: AdamW's, or the tangent of DTI's step angle.
     magnitude: m* in training: "mean", "min", "max" or "initializer" as in TrainingConfig, or "5x", in means.
 
-    What the product does not have (yet), for "dti" only:
-    kappa_share: kappa as a share of the running mean of the data gradient's norm; replaces kappa where above 0.
-    decay: of the step angle, to zero at the last step.
-    average: the result is the mean direction of that many last steps; 0 takes the last one.
-    stratified: each picture of a batch takes its noise level from another part of the schedule.
+    kappa_share, decay, average, stratified: as in dti_core.methods.Options.
     keep_best: the result is the best of what a fixed evaluation set saw, every 25 steps.
     surroundings: training captions name what is not the subject: background, place and size.
     best_word: start and prior from the word of the world with the least loss, not from the class word.
@@ -64,12 +60,6 @@ class Settings:
     @property
     def magnitude_statistic(self) -> str:
         return "mean" if self.magnitude_factor != 1 else self.magnitude
-
-    @property
-    def is_the_products(self) -> bool:
-        """Whether dti_core.training.train does it as it is."""
-        extras = (self.kappa_share, self.decay != "none", self.average, self.stratified, self.keep_best)
-        return self.method == "dti" and self.magnitude_factor == 1 and not any(extras)
 
 
 @dataclass(frozen=True)

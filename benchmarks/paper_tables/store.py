@@ -14,8 +14,6 @@ from safetensors import SafetensorError, safe_open
 from small_world.files import save_tensors, write_whole
 from torch import Tensor
 
-from .loop import Vectors
-
 log = logging.getLogger(__name__)
 
 
@@ -34,7 +32,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def save_training(self, name: str, by_step: Mapping[int, Vectors], notes: Mapping[str, Any]) -> None:
+    def save_training(self, name: str, by_step: Mapping[int, Mapping[str, Tensor]], notes: Mapping[str, Any]) -> None:
         """Vectors by step (0 for the result) and by encoder key, with what was noted on the way."""
         # Clones: the last step's vectors are the result's, and a file may not hold one memory twice.
         tensors = {f"{step}.{key}": rows.clone() for step, vectors in by_step.items() for key, rows in vectors.items()}
@@ -42,7 +40,7 @@ class Store:
             tensors = {"none": torch.zeros(1)}
         save_tensors(self._training(name), tensors, {"notes": json.dumps(dict(notes))})
 
-    def training(self, name: str) -> tuple[dict[int, Vectors], dict[str, Any]] | None:
+    def training(self, name: str) -> tuple[dict[int, dict[str, Tensor]], dict[str, Any]] | None:
         path = self._training(name)
         if not path.is_file():
             return None
@@ -53,7 +51,7 @@ class Store:
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             log.warning("%s is damaged and is made again: %s", path, error)
             return None
-        by_step: dict[int, Vectors] = {}
+        by_step: dict[int, dict[str, Tensor]] = {}
         for label, rows in tensors.items():
             step, _, key = label.partition(".")
             if key:

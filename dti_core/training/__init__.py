@@ -2,5 +2,6 @@
 
 from .config import StepReport, TrainingConfig
 from .loop import train
+from .start import start_method
 
-__all__ = ["StepReport", "TrainingConfig", "train"]
+__all__ = ["StepReport", "TrainingConfig", "start_method", "train"]

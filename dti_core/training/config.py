@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from torch import Tensor
+
+from ..methods import METHODS, Options
 
 
 @dataclass(frozen=True)
@@ -20,8 +23,11 @@ class TrainingConfig:
     steps: optimizer steps.
     batch_size: pictures per step.
     microbatch_size: pictures per network pass, 0 for the whole batch; lower saves memory, not time.
-    learning_rate: tangent of the angle by which each step turns v.
+    learning_rate: tangent of the angle by which each step turns v; AdamW's rate for the methods that use it, whose
+        recipe is 0.02 (`METHODS[method].learning_rate`).
     kappa: concentration of the von Mises-Fisher prior; 0 leaves it out.
+    method: one of METHODS.
+    options: changes of the recipe.
     """
 
     initializer: str
@@ -33,6 +39,8 @@ class TrainingConfig:
     learning_rate: float = 0.04
     kappa: float = 1e-4
     seed: int = 42
+    method: str = "DTI"
+    options: Options = field(default_factory=Options)
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch_size", 1), ("microbatch_size", 0)):
@@ -42,15 +50,29 @@ class TrainingConfig:
             raise ValueError(f"learning_rate is {self.learning_rate}; it has to be above 0 (the recipe uses 0.04).")
         if not (math.isfinite(self.kappa) and self.kappa >= 0):
             raise ValueError(f"kappa is {self.kappa}; it has to be 0 (no prior) or above (the recipe uses 1e-4).")
+        if self.method not in METHODS:
+            raise ValueError(f"method is {self.method!r}; choose one of {', '.join(METHODS)}.")
+        if self.options.average > self.steps:
+            raise ValueError(f"average is {self.options.average}; give 0 to {self.steps}, the number of steps.")
+        idle = [name for name in self.options.in_use() if name in METHODS[self.method].ignores]
+        if idle:
+            raise ValueError(f"{self.method} has no use for {', '.join(idle)}; leave it out, or choose DTI.")
+
+    def in_use(self) -> dict[str, Any]:
+        """What the method reads, options where they are not neutral: what a file says of a run."""
+        named = asdict(self)
+        named.pop("options")
+        unread = METHODS[self.method].ignores
+        return {name: value for name, value in {**named, **self.options.in_use()}.items() if name not in unread}
 
 
 @dataclass(frozen=True)
 class StepReport:
     """What one step did.
 
-    step: 1 for the first. loss: batch mean. vectors: `m* v` by encoder key, `[n_vectors, dim]` float32 on the CPU.
-    By encoder key, means over the rows: angle_to_prior, degrees between v and mu; data_gradient_norm, the length
-    of dL/dv, to be held against kappa. moved: False where a zero or non-finite gradient left a row in place.
+    step: 1 for the first. loss: batch mean. vectors: what would be kept if this was the last step, by encoder key,
+    `[n_vectors, dim]` float32 on the CPU. angle_to_prior, data_gradient_norm, moved: as `Movement` of the method;
+    for DTI the degrees between v and mu, and the norm of dL/dv, to be held against kappa.
     """
 
     step: int

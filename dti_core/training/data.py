@@ -36,12 +36,20 @@ class Batch:
     framing: Tensor
     captions: tuple[str, ...]
 
+    def distinct_captions(self) -> tuple[list[str], Tensor]:
+        """Each caption once, and which of them every picture has, int64 `[B]`."""
+        distinct = list(dict.fromkeys(self.captions))
+        return distinct, torch.tensor([distinct.index(caption) for caption in self.captions])
 
-def draw_batch(images: Sequence[TrainingImage], batch_size: int, generator: torch.Generator) -> Batch:
+
+def draw_batch(
+    images: Sequence[TrainingImage], batch_size: int, generator: torch.Generator, stratified: bool = False
+) -> Batch:
     """Draw pictures, square crops, posterior samples, captions, noise levels and noise.
 
     The crop is taken from the posterior, in steps of one latent: it replaces a random crop in pixels
     (reference recipe) without encoding again. Pictures are drawn without replacement where the batch allows.
+    stratified: every u of the batch is from a part of [0, 1) of its own.
     """
     order = torch.cat([torch.randperm(len(images), generator=generator) for _ in range(-(-batch_size // len(images)))])[
         :batch_size
@@ -59,10 +67,12 @@ def draw_batch(images: Sequence[TrainingImage], batch_size: int, generator: torc
         framing.append([*image.original_size, top * scale, left * scale, edge * scale, edge * scale])
         captions.append(image.captions[_integer(len(image.captions), generator)])
     stacked = torch.stack(latents)
+    noise = torch.randn(stacked.shape, generator=generator)
+    u = torch.rand(batch_size, generator=generator)
     return Batch(
         latents=stacked,
-        noise=torch.randn(stacked.shape, generator=generator),
-        u=torch.rand(batch_size, generator=generator),
+        noise=noise,
+        u=(torch.arange(batch_size) + u) / batch_size if stratified else u,
         framing=torch.tensor(framing),
         captions=tuple(captions),
     )

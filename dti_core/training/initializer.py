@@ -21,10 +21,12 @@ class Start:
 
     direction: unit rows `[n_vectors, dim]` float32 on the CPU, v_0 and mu both (Algorithm 1, lines 2 and 3).
     magnitude: m*, `[n_vectors, 1]` float32.
+    rows: the initializer's own, `[n_vectors, dim]` float32 on the CPU, with their own norms.
     """
 
     direction: Tensor
     magnitude: Tensor
+    rows: Tensor
 
 
 def check_tokens(word: str, token_ids: Mapping[str, Sequence[int]], n_vectors: int) -> None:
@@ -78,7 +80,7 @@ def start_from_word(
 def _start(vocabulary: Vocabulary, ids: Sequence[int], magnitude: str | float) -> Start:
     rows = vocabulary.rows(ids).cpu()
     length = torch.as_tensor(vocabulary.magnitude(magnitude, ids), dtype=torch.float32, device="cpu")
-    return Start(sphere.projx(rows), length.expand(len(ids)).reshape(-1, 1).clone())
+    return Start(sphere.projx(rows), length.expand(len(ids)).reshape(-1, 1).clone(), rows)
 
 
 def _empty(word: str) -> ValueError:

@@ -1,21 +1,19 @@
-"""Directional Textual Inversion: the training loop."""
+"""The training loop: the same for Directional Textual Inversion and the methods beside it."""
 
 from __future__ import annotations
 
-import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from .. import sphere
-from ..riemannian_sgd import RiemannianSGD
+from ..methods import Method
 from .backend import Denoiser, TextEncoder
 from .config import StepReport, TrainingConfig
 from .data import Batch, TrainingImage, draw_batch
-from .initializer import start_from_word
 from .loss_scale import LossScale
+from .start import start_method
 
 
 def _give_up(error: RuntimeError) -> int:
@@ -29,8 +27,9 @@ def train(
     config: TrainingConfig,
     on_step: Callable[[StepReport], None] = lambda report: None,
     spare_memory: Callable[[RuntimeError], int] = _give_up,
+    method: Method | None = None,
 ) -> dict[str, Tensor]:
-    """Learn the direction of a concept (paper Algorithm 1).
+    """Train the vectors of a concept. Batches depend on the seed alone, so that all methods see the same.
 
     Args:
         text_encoder, denoiser: the host's model; nothing of theirs is changed.
@@ -39,62 +38,37 @@ def train(
         on_step: called after every step; what it raises ends the run.
         spare_memory: called with the error of a step that failed, when all that the step held is released; returns
             the images per pass with which the same step is tried again, or raises what ends the run.
+        method: at its start; None for the one that `config` names.
 
     Returns:
-        `m* v` by encoder key, `[n_vectors, dim]` float32 on the CPU.
+        The vectors by encoder key, `[n_vectors, dim]` float32 on the CPU.
 
     Raises:
         ValueError: no images, unequal picture sizes, or an initializer the vocabulary does not carry.
     """
     _check_images(images)
-    start = start_from_word(
-        config.initializer,
-        text_encoder.token_ids(config.initializer),
-        text_encoder.vocabularies,
-        config.magnitude,
-        config.n_vectors,
-    )
-    directions = {key: torch.nn.Parameter(s.direction.clone()) for key, s in start.items()}
-    optimizer = RiemannianSGD(
-        [{"params": [v], "mu": start[key].direction} for key, v in directions.items()],
-        lr=config.learning_rate,
-        kappa=config.kappa,
-    )
+    if method is None:
+        method = start_method(config, text_encoder)
     generator = torch.Generator().manual_seed(config.seed)
     scale = LossScale(denoiser.loss_scale)
     microbatch_size = config.microbatch_size or config.batch_size
-    result: dict[str, Tensor] = {}
 
     for step in range(1, config.steps + 1):
-        batch = draw_batch(images, config.batch_size, generator)
+        batch = draw_batch(images, config.batch_size, generator, config.options.stratified)
         while True:
-            optimizer.zero_grad()
-            vectors = {key: start[key].magnitude * v for key, v in directions.items()}
+            method.zero_grad()
+            vectors = method.vectors()
             try:
-                loss = _add_gradients(text_encoder, denoiser, batch, vectors, microbatch_size, scale.value)
+                loss, gradients = _add_gradients(text_encoder, denoiser, batch, vectors, microbatch_size, scale.value)
                 break
             except RuntimeError as error:
                 traceback.clear_frames(error.__traceback__)  # they hold what the step has allocated
                 microbatch_size = spare_memory(error)
 
-        scale.update([v.grad for v in directions.values() if v.grad is not None])
-        optimizer.step()
-        moved = all(bool(optimizer.state[v]["moved"].all()) for v in directions.values())
-
-        result = {key: (start[key].magnitude * v).detach().cpu().clone() for key, v in directions.items()}
-        on_step(
-            StepReport(
-                step=step,
-                loss=loss,
-                vectors=result,
-                angle_to_prior={key: _degrees(v, start[key].direction) for key, v in directions.items()},
-                data_gradient_norm={
-                    key: float(optimizer.state[v]["data_gradient_norm"].mean()) for key, v in directions.items()
-                },
-                moved=moved,
-            )
-        )
-    return result
+        scale.update(gradients)
+        movement = method.step(config.options.rate_share(step, config.steps))
+        on_step(StepReport(step, loss, method.result(), movement.angle, movement.gradient_norm, movement.moved))
+    return method.result()
 
 
 def _add_gradients(
@@ -104,15 +78,15 @@ def _add_gradients(
     vectors: Mapping[str, Tensor],
     microbatch_size: int,
     loss_scale: float,
-) -> float:
-    """Add the gradient of the batch's mean loss to what `vectors` come from; returns that loss.
+) -> tuple[float, list[Tensor]]:
+    """Add the gradient of the batch's mean loss to what `vectors` come from; returns that loss, and the gradient.
 
     Each distinct caption is encoded once. The network sees leaves, so that one backward pass through the text
     encoders serves all its passes.
     """
     device = denoiser.device
-    captions = list(dict.fromkeys(batch.captions))
-    caption_index = torch.tensor([captions.index(caption) for caption in batch.captions]).to(device)
+    captions, caption_index = batch.distinct_captions()
+    caption_index = caption_index.to(device)
     latents, noise = batch.latents.to(device), batch.noise.to(device)
     sigma = denoiser.sigmas(batch.u).to(device)
     inputs = {key: value.detach().to(device).requires_grad_() for key, value in vectors.items()}
@@ -131,13 +105,12 @@ def _add_gradients(
     conditioning.backward(leaf, loss_scale)
 
     # The one moment of a step at which the CPU waits for the device.
-    gradients = [torch.zeros_like(v) if v.grad is None else v.grad for v in inputs.values()]
-    read = torch.cat([loss, *(gradient.flatten() for gradient in gradients)]).cpu()
+    received = [torch.zeros_like(v) if v.grad is None else v.grad for v in inputs.values()]
+    read = torch.cat([loss, *(gradient.flatten() for gradient in received)]).cpu()
     parts = torch.split(read, [1, *(v.numel() for v in vectors.values())])
-    torch.autograd.backward(
-        list(vectors.values()), [part.reshape(v.shape) for part, v in zip(parts[1:], vectors.values(), strict=True)]
-    )
-    return float(parts[0])
+    gradients = [part.reshape(v.shape) for part, v in zip(parts[1:], vectors.values(), strict=True)]
+    torch.autograd.backward(list(vectors.values()), gradients)
+    return float(parts[0]), gradients
 
 
 def _check_images(images: Sequence[TrainingImage]) -> None:
@@ -146,7 +119,3 @@ def _check_images(images: Sequence[TrainingImage]) -> None:
     edges = {min(image.mean.shape[-2:]) for image in images}
     if len(edges) > 1:
         raise ValueError(f"The latents' short sides differ: {sorted(edges)}. Resize all pictures to one resolution.")
-
-
-def _degrees(v: Tensor, mu: Tensor) -> float:
-    return math.degrees(float(sphere.dist(v.detach(), mu).mean()))

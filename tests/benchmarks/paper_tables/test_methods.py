@@ -9,10 +9,8 @@ import torch
 from dti_pack.dti_core.training.backend import Conditioning
 from dti_pack.dti_core.training.data import TrainingImage
 from dti_pack.dti_core.vocabulary import Vocabulary
-from paper_tables.loop import descend
 from paper_tables.methods import learn
 from paper_tables.settings import Settings
-from paper_tables.updates import AdamWUpdate, share_left
 from torch import Tensor
 
 from tests.rounding import EPS32
@@ -106,15 +104,6 @@ def test_every_method_sees_the_same_batches(images):
     assert all(torch.equal(other, seen[0]) for other in seen[1:])
 
 
-def test_the_loop_without_options_is_the_products(images):
-    """SphereUpdate in this loop against dti_core.training.train: kappa_share is so small that it does nothing."""
-    product, _, _, _ = trained(images, Settings(steps=40, kappa=0.0), noise=0.3)
-    ours, _, _, _ = trained(images, Settings(steps=40, kappa=0.0, kappa_share=1e-12), noise=0.3)
-    for key in WIDTHS:
-        # Each of 40 steps may round once or twice; other batches would move 5e-2, a share of 1e-3 already 1e-4.
-        torch.testing.assert_close(ours[key], product[key], atol=40 * 2 * EPS32, rtol=0)
-
-
 def test_textual_inversions_norm_grows_with_the_rate_and_the_projected_one_does_not(images):
     low, high = (trained(images, Settings("ti", steps=150, learning_rate=rate), noise=3.0)[0] for rate in (5e-4, 5e-2))
     projected, _, text_encoder, _ = trained(images, Settings("adamw_sphere", steps=150, learning_rate=5e-2), noise=3.0)
@@ -148,33 +137,6 @@ def test_stratified_levels_take_one_from_each_part(images):
     _, _, _, denoiser = trained(images, Settings(steps=5, stratified=True))
     for u in denoiser.seen:
         assert (u * 4).long().tolist() == [0, 1, 2, 3]
-
-
-def test_cross_init_pulls_towards_its_start():
-    start = {"clip_l": torch.ones(1, 4)}
-    update = AdamWUpdate(start, 0.1, anchor_weight=1.0)
-    rows = update.vectors()["clip_l"]
-    rows.data += 1
-    rows.grad = torch.zeros_like(rows)
-    update.step(1)
-    assert bool((update.found()["clip_l"] < 2).all())
-
-
-@pytest.mark.parametrize(("decay", "half"), [("none", 1.0), ("linear", 0.5), ("cosine", 0.5)])
-def test_decay_begins_whole(decay, half):
-    assert share_left(decay, 1, 100) == 1.0
-    assert share_left(decay, 51, 100) == pytest.approx(half)
-
-
-def test_what_a_callback_raises_ends_the_loop(images):
-    text_encoder = ToyTextEncoder()
-    update = AdamWUpdate({key: table.rows([3]) for key, table in text_encoder.vocabularies.items()}, 0.1)
-
-    def stop(report):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        descend(text_encoder, ToyDenoiser(text_encoder), images, update, steps=3, batch_size=2, seed=0, on_step=stop)
 
 
 def test_bad_settings():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from dti_pack.dti_core.training_data import TrainingImage, draw_batch
+from dti_pack.dti_core.training.data import TrainingImage, draw_batch
 from paper_tables.methods import learn
 from paper_tables.settings import Settings
 
 from tests.benchmarks.paper_tables.test_methods import WIDTHS, ToyDenoiser, ToyTextEncoder
-from tests.core.plain_methods import Recipe, plain_vectors
+from tests.core.training.plain_methods import Recipe, plain_vectors
 
 # Every method, and every option that the tables use.
 SETTINGS = {

@@ -1,4 +1,4 @@
-"""Every training method once more, written as one plain function: the oracle of the tests that hold vectors bit for bit.
+"""Every training method once more, written out plainly: the oracle of the tests that hold vectors bit for bit.
 
 Bits differ between processors, so no numbers are recorded; both sides are computed in one process. The functions
 take the operations in the order in which they were first written, and know nothing of `dti_core.training`.

@@ -1,0 +1,49 @@
+"""What may be tried beside a paper's recipe. Neutral by default."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+DECAYS = ("none", "cosine", "linear")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Changes of the recipe, of the loop or of a method.
+
+    magnitude_factor: what m* is multiplied by.
+    kappa_share: kappa as a share of the running mean of the data gradient's norm; replaces kappa where above 0.
+    average: the result is the mean direction of that many last steps; 0 takes the last one.
+    decay: of the learning rate, to zero at the last step: one of DECAYS.
+    stratified: each image of a batch takes its noise level from another part of the schedule.
+    """
+
+    magnitude_factor: float = 1.0
+    kappa_share: float = 0.0
+    average: int = 0
+    decay: str = "none"
+    stratified: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.magnitude_factor) and self.magnitude_factor > 0):
+            raise ValueError(f"magnitude_factor is {self.magnitude_factor}; it has to be above 0 (1 is the recipe's).")
+        if not (math.isfinite(self.kappa_share) and self.kappa_share >= 0):
+            raise ValueError(f"kappa_share is {self.kappa_share}; it has to be 0 (kappa itself) or above.")
+        if self.average < 0:
+            raise ValueError(f"average is {self.average}; it has to be 0 (the last step) or more.")
+        if self.decay not in DECAYS:
+            raise ValueError(f"decay is {self.decay!r}; choose one of {', '.join(DECAYS)}.")
+
+    def in_use(self) -> dict[str, Any]:
+        """Those that are not neutral."""
+        neutral = asdict(Options())
+        return {name: value for name, value in asdict(self).items() if value != neutral[name]}
+
+    def rate_share(self, step: int, steps: int) -> float:
+        """Share of the learning rate at `step` (1 for the first) of `steps`."""
+        done = (step - 1) / steps
+        if self.decay == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * done))
+        return 1 - done if self.decay == "linear" else 1.0

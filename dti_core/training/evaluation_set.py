@@ -1,0 +1,72 @@
+"""A fixed set of noisy images to measure vectors on: for keeping the best, and to choose a word to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from .backend import Denoiser, TextEncoder
+from .config import StepReport
+from .data import TrainingImage, draw_batch
+
+SIZE = 24
+SEED = 9001
+
+
+class EvaluationSet:
+    """The concept's own images with noise, captions and noise levels that never change."""
+
+    def __init__(
+        self, text_encoder: TextEncoder, denoiser: Denoiser, images: Sequence[TrainingImage], size: int = SIZE
+    ) -> None:
+        self._text_encoder, self._denoiser = text_encoder, denoiser
+        self._batch = draw_batch(images, size, torch.Generator().manual_seed(SEED))
+        self._u = (torch.arange(size) + 0.5) / size
+
+    @torch.no_grad()
+    def loss(self, vectors: Mapping[str, Tensor]) -> float:
+        """Mean loss with `vectors` (`[n_vectors, dim]` by encoder key) as the concept; all images in one pass."""
+        batch, to = self._batch, self._denoiser.device
+        captions, index = batch.distinct_captions()
+        conditioning = self._text_encoder.encode(captions, vectors).select(index)
+        losses = self._denoiser.loss(
+            batch.latents.to(to),
+            conditioning,
+            self._denoiser.sigmas(self._u).to(to),
+            batch.noise.to(to),
+            batch.framing,
+        )
+        return float(losses.mean())
+
+    def best_word(self, words: Sequence[str]) -> str:
+        """The word of one token, as it stands in the vocabulary, with the least loss."""
+        return min((word for word in words if self._is_one_token(word)), key=self._loss_of_word)
+
+    def _loss_of_word(self, word: str) -> float:
+        ids = self._text_encoder.token_ids(word)
+        tables = self._text_encoder.vocabularies
+        return self.loss({key: table.rows(ids[key]).cpu() for key, table in tables.items()})
+
+    def _is_one_token(self, word: str) -> bool:
+        return all(len(ids) == 1 for ids in self._text_encoder.token_ids(word).values())
+
+
+class KeepBest:
+    """Receives the steps of a training, and remembers the vectors with the least loss on the evaluation set.
+
+    every: steps between looks; the last of `steps` is looked at too.
+    """
+
+    def __init__(self, evaluation_set: EvaluationSet, every: int, steps: int) -> None:
+        self._evaluation_set, self._every, self._steps = evaluation_set, every, steps
+        self._least = float("inf")
+        self.vectors: dict[str, Tensor] = {}
+
+    def __call__(self, report: StepReport) -> None:
+        if report.step % self._every and report.step != self._steps:
+            return
+        loss = self._evaluation_set.loss(report.vectors)
+        if not self.vectors or loss < self._least:
+            self._least, self.vectors = loss, dict(report.vectors)
