@@ -4,7 +4,7 @@ An embedding's vector is a direction on the unit sphere times a length. `slerp` 
 and interpolate lengths apart, which is what the paper does between concepts (arXiv 2512.13672, section 4 and
 Figure 4); `lerp` is the straight line through space, for comparison. Figure 15's other options follow:
 "SLERP with adjusted norms" is `slerp`, "SLERP with normalization" is `slerp` of embeddings that
-`dti_core.rescale` has brought to one length. All work row by row and in float64.
+`methods.adjust.rescale` has brought to one length. All work row by row and in float64.
 """
 
 from __future__ import annotations

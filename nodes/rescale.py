@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..dti_core.rescale import rescale
+from ..dti_core.methods.adjust import rescale
 from .host.embeddings.unread import say_unread
 from .host.prompt.outputs import prompt_outputs
 from .host.prompt.trigger_wiring import prompts_that_miss_it

@@ -7,12 +7,14 @@ from dataclasses import fields, replace
 from comfy_api.latest import io, ui
 
 from ..dti_core.embedding import ConceptEmbedding
-from ..dti_core.training import TrainingConfig, train
+from ..dti_core.methods import METHODS
+from ..dti_core.training import TrainingConfig, start_method, train
 from ..dti_core.training.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES
 from .captions import captions_by_picture
 from .host.embeddings.owned_files import OwnedFiles
 from .host.embeddings.saved_result import save_result
 from .host.embeddings.saving import free_name
+from .host.encoder_probe import EncoderProbe
 from .host.node_text import show_on_node
 from .host.schema import ADVANCED
 from .host.training.checks import check_concept, settings_objection
@@ -166,6 +168,16 @@ class DTITrain(io.ComfyNode):
                     "that fits into free memory. The result is the same.",
                     **ADVANCED,
                 ),
+                io.Combo.Input(
+                    "method",
+                    options=list(METHODS),
+                    default="DTI",
+                    optional=True,
+                    tooltip="DTI, or for comparison: Textual Inversion and CrossInit, which do not keep the norm, or "
+                    "AdamW projected onto the norm. Their learning rate is half of learning_rate, so 0.04 gives the "
+                    "reference's 0.02. kappa is DTI's alone; magnitude is for DTI and projected AdamW.",
+                    **ADVANCED,
+                ),
             ],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The learned word."),
@@ -187,11 +199,12 @@ class DTITrain(io.ComfyNode):
         return settings_objection(name[0], initializer[0]) or True
 
     @classmethod
-    def execute(cls, images, captions=("",), memory_plan=("auto",), **settings) -> io.NodeOutput:
+    def execute(cls, images, captions=("",), memory_plan=("auto",), method=("DTI",), **settings) -> io.NodeOutput:
         # Every input comes as a list, so that a list of pictures is one run and not one run each.
-        one = single_values("DTI Train", {**settings, "memory_plan": memory_plan})
+        one = single_values("DTI Train", {**settings, "memory_plan": memory_plan, "method": method})
         pictures = [picture for batch in images for picture in batch]
-        config = TrainingConfig(**{field.name: one[field.name] for field in fields(TrainingConfig)})
+        config = TrainingConfig(**{field.name: one[field.name] for field in fields(TrainingConfig) if field.name in one})
+        config = replace(config, learning_rate=rate_of(config.method, config.learning_rate))
         if one["templates"] not in TEMPLATES:
             raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
         check_concept(one["clip"], config.initializer, config.n_vectors)
@@ -213,6 +226,9 @@ class DTITrain(io.ComfyNode):
 
         data = encode_images(one["vae"], pictures, one["resolution"], captions)
         notes = training_notes(one["clip"], pictures, captions, one["resolution"], cls.hidden.unique_id)
+        states = None
+        if config.method == "CrossInit":
+            states = EncoderProbe(one["clip"]).last_hidden_states(config.initializer)
         with training_session(one["model"], one["clip"], memory) as (text_encoder, denoiser):
             denoiser.check_latents(data[0])
             denoiser.check_sampling(data[0], text_encoder)
@@ -221,10 +237,16 @@ class DTITrain(io.ComfyNode):
             node_id = cls.hidden.unique_id
             report = RunReport(name, metadata, node_id, config.steps, one["save_every"], overwrite, memory)
             with report.keeping():
-                vectors = train(text_encoder, denoiser, data, config, report, memory.step_down)
+                start = start_method(config, text_encoder, states)
+                vectors = train(text_encoder, denoiser, data, config, report, memory.step_down, start)
         result = save_result(one["clip"], ConceptEmbedding(name, vectors, metadata), overwrite)
         if result.path is not None:
             cls._files.wrote(one["name"], [result.path])
         message = "\n".join([result.message, *notes])
         show_on_node(message, node_id)
         return io.NodeOutput(result.embedding, {"loss": report.losses}, result.trigger, ui=ui.PreviewText(message))
+
+
+def rate_of(method: str, learning_rate: float) -> float:
+    """The node's learning rate in the method's own terms: what is shipped stands for the reference's of each."""
+    return learning_rate * (METHODS[method].learning_rate / METHODS["DTI"].learning_rate)

@@ -65,21 +65,10 @@ class World:
             yield text_encoder, denoiser
 
     def contextual(self, word: str) -> dict[str, Tensor]:
-        """What the text encoders make of a word that stands alone: last hidden state behind the last norm.
-
-        `[n_vectors, dim]` by encoder key; CrossInit's start (reference: token_cross_init).
-        """
+        """CrossInit's start, `[n_vectors, dim]` by encoder key."""
         from dti_pack.nodes.host.encoder_probe import EncoderProbe
 
-        with torch.no_grad():
-            probe = EncoderProbe(self.painter.clip)
-            ids, tables = probe.text_encoder.token_ids(word), probe.text_encoder.vocabularies
-            states = probe.hidden_states("{}", {key: table.rows(ids[key]) for key, table in tables.items()})
-            encoders = self.painter.clip.cond_stage_model
-            return {
-                key: getattr(encoders, key).transformer.text_model.final_layer_norm(rows[:, -1]).float().clone()
-                for key, rows in states.items()
-            }
+        return EncoderProbe(self.painter.clip).last_hidden_states(word)
 
     def lengths(self) -> dict[str, float]:
         """The vocabulary's mean norm by encoder key."""

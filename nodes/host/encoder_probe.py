@@ -47,6 +47,24 @@ class EncoderProbe:
             }
         return found
 
+    def last_hidden_states(self, word: str) -> dict[str, Tensor]:
+        """What the encoders make of a word that stands alone, behind their last norm: CrossInit's start.
+
+        Returns [n_tokens, dim] float32 on the CPU by encoder key. Raises ValueError for encoders other than CLIP's.
+        """
+        other = [key for key, norm in self.first_norms.items() if norm is None]
+        if other:
+            raise ValueError(f"CrossInit starts at the hidden states of CLIP text encoders; {', '.join(other)} is none.")
+        ids, tables = self.text_encoder.token_ids(word), self.text_encoder.vocabularies
+        with torch.no_grad():
+            states = self.hidden_states("{}", {key: table.rows(ids[key]) for key, table in tables.items()})
+        return {key: _normed(rows[:, -1], self._transformers[key]) for key, rows in states.items()}
+
+
+def _normed(rows: Tensor, transformer: torch.nn.Module) -> Tensor:
+    norm = transformer.text_model.final_layer_norm
+    return torch.nn.functional.layer_norm(rows, rows.shape[-1:], _plain(norm.weight), _plain(norm.bias), norm.eps)
+
 
 def _first_norm(transformer: torch.nn.Module) -> FirstNorm | None:
     model = getattr(transformer, "text_model", None)

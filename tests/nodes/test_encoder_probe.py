@@ -62,6 +62,17 @@ def test_hidden_states_are_the_hosts(models, probe, key):
 
 
 @pytest.mark.parametrize("key", ["clip_l", "clip_g"])
+def test_last_hidden_states_are_what_leaves_the_encoder(models, probe, key):
+    states = probe.last_hidden_states("dog")[key]
+    encoder = getattr(models.clip.cond_stage_model, key)
+    windows = models.clip.tokenize("dog")[key.removeprefix("clip_")]
+    embeds, _, n_tokens, _ = encoder.process_tokens([[token for token, _ in window] for window in windows], "cpu")
+    own = encoder.transformer(None, embeds=embeds, num_tokens=n_tokens)[0]
+    # Behind the last norm they are of size 1.
+    torch.testing.assert_close(states, own[0, 1:2].float(), atol=100 * EPS32, rtol=0)
+
+
+@pytest.mark.parametrize("key", ["clip_l", "clip_g"])
 def test_the_first_state_is_vector_plus_position(probe, key):
     vectors = embedding(probe, n_vectors=3).vectors
     states = probe.hidden_states(PROMPT, vectors)[key]

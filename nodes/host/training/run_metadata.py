@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -34,7 +33,7 @@ def run_metadata(
         created=datetime.now(timezone.utc),
         prediction_type=PREDICTION_TYPES.get(denoiser.model_type, ""),
     )
-    recipe = {f"dti.{key}": str(value) for key, value in dataclasses.asdict(config).items()}
+    recipe = {f"dti.{key}": str(value) for key, value in config.in_use().items()}
     return {**standard, **recipe, **texts, "dti.resolution": str(resolution)}
 
 

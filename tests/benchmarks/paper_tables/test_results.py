@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from paper_tables.archive import pack, unpack
+from paper_tables.archive import FILE, pack, unpack
 from paper_tables.bootstrap import bootstrap
 from paper_tables.calibration import _of_styles, _of_things, trusted
 from paper_tables.examine import used_vectors
-from paper_tables.plan import CHOOSE, Row, Table
+from paper_tables.plan import CHOOSE, WHOLE, Row, Table
 from paper_tables.results import Results
 from paper_tables.settings import Settings, Use
 from paper_tables.slerp_rows import smoothness
 from paper_tables.store import Store
+from paper_tables.sweeps import deciding_tables
 from small_world.judge import VALUES
 
 
@@ -130,3 +133,12 @@ def test_smoothness():
     assert (smooth.largest_step, smooth.detour, smooth.ends) == pytest.approx((0.1, 1.0, 1.0), abs=1e-4)
     jump = np.concatenate([np.repeat(even[:1], 6, 0), np.repeat(even[-1:], 5, 0)])
     assert smoothness([jump]).largest_step == pytest.approx(1.0)
+
+
+def test_the_archive_holds_what_the_tables_ask_for():
+    """A change of Settings that renames runs would leave the stored results behind."""
+    with zipfile.ZipFile(FILE) as archive:
+        stored = {Path(name).stem for name in archive.namelist()}
+    wanted = {run for table in deciding_tables(WHOLE) for run in table.runs()}
+    assert len(wanted) > 100
+    assert {name for run in wanted for name in (run.training_id, run.score_id) if run.settings.trains} <= stored
