@@ -203,8 +203,7 @@ class DTITrain(io.ComfyNode):
         # Every input comes as a list, so that a list of pictures is one run and not one run each.
         one = single_values("DTI Train", {**settings, "memory_plan": memory_plan, "method": method})
         pictures = [picture for batch in images for picture in batch]
-        config = TrainingConfig(**{field.name: one[field.name] for field in fields(TrainingConfig) if field.name in one})
-        config = replace(config, learning_rate=rate_of(config.method, config.learning_rate))
+        config = config_of(one)
         if one["templates"] not in TEMPLATES:
             raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
         check_concept(one["clip"], config.initializer, config.n_vectors)
@@ -247,6 +246,9 @@ class DTITrain(io.ComfyNode):
         return io.NodeOutput(result.embedding, {"loss": report.losses}, result.trigger, ui=ui.PreviewText(message))
 
 
-def rate_of(method: str, learning_rate: float) -> float:
-    """The node's learning rate in the method's own terms: what is shipped stands for the reference's of each."""
-    return learning_rate * (METHODS[method].learning_rate / METHODS["DTI"].learning_rate)
+def config_of(inputs) -> TrainingConfig:
+    """The recipe; the learning rate in the method's own terms, so that the shipped one stands for the reference's."""
+    names = [field.name for field in fields(TrainingConfig) if field.name in inputs]
+    config = TrainingConfig(**{name: inputs[name] for name in names})
+    ratio = METHODS[config.method].learning_rate / METHODS["DTI"].learning_rate
+    return replace(config, learning_rate=config.learning_rate * ratio)

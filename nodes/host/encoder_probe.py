@@ -54,7 +54,7 @@ class EncoderProbe:
         """
         other = [key for key, norm in self.first_norms.items() if norm is None]
         if other:
-            raise ValueError(f"CrossInit starts at the hidden states of CLIP text encoders; {', '.join(other)} is none.")
+            raise ValueError(f"CrossInit starts at hidden states of CLIP text encoders; {', '.join(other)} is none.")
         ids, tables = self.text_encoder.token_ids(word), self.text_encoder.vocabularies
         with torch.no_grad():
             states = self.hidden_states("{}", {key: table.rows(ids[key]) for key, table in tables.items()})

@@ -72,8 +72,27 @@ def test_a_word_is_learned_saved_and_painted(client, checkpoint):
         # The mean of the small world's words, to two digits.
         assert file.get_tensor("clip_l").norm().item() == pytest.approx(0.39, abs=0.01)
         assert file.metadata()["dti.initializer"] == "cat"
+        assert (file.metadata()["dti.method"], file.metadata()["dti.learning_rate"]) == ("DTI", "0.04")
         assert file.metadata()["modelspec.trigger_phrase"] == "embedding:pets/chelsea"
     assert steps_shown(run.events)[-1] == 6
+
+
+@pytest.mark.parametrize(
+    ("method", "norm"),
+    [
+        # The small world's words have 0.39, and what leaves a norm over 64 coordinates about the root of 64.
+        ("projected AdamW", pytest.approx(0.39, abs=0.01)),
+        ("Textual Inversion", pytest.approx(0.7, abs=0.25)),
+        ("CrossInit", pytest.approx(8, abs=4)),
+    ],
+)
+def test_another_method(client, checkpoint, method, norm):
+    name = method.lower().replace(" ", "_")
+    client.run(train(checkpoint, "photographs", name=name, **QUICK, method=method))
+    with safe_open(saved(client, name), "pt") as file:
+        assert file.get_tensor("clip_l").norm().item() == norm
+        assert (file.metadata()["dti.method"], file.metadata()["dti.learning_rate"]) == (method, "0.02")
+        assert "dti.kappa" not in file.metadata()
 
 
 def test_same_seed_same_file(client, checkpoint):
