@@ -15,6 +15,8 @@ from torch.utils._pytree import tree_leaves
 aten = torch.ops.aten
 # Operations whose purpose is to bring tensors together, or that CUDA gives indices from the CPU.
 MAY_MIX = {aten._to_copy.default, aten.copy_.default, aten.index.Tensor, aten.index_put_.default}
+# Operations that may take values from the card, which has none to give.
+_LEAVING = {aten._local_scalar_dense.default, aten._to_copy.default, aten.copy_.default}
 REPO = Path(__file__).resolve().parents[2]
 
 
@@ -36,6 +38,8 @@ class Crossings(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if not self.is_counting and func not in _LEAVING:
+            return func(*args, **kwargs)
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         on_card = [tensor.device.type == self._card.type for tensor in tensors]
         if func is aten._local_scalar_dense.default and on_card[0]:

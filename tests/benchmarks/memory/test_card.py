@@ -67,17 +67,19 @@ def test_a_6_gb_card_holds_a_part_of_the_unet():
     assert counted_and_expected(STREAM_ALL, 1, 1024)[2] / GB <= 1.0
 
 
-@pytest.mark.parametrize("number", [2, -1])
-def test_a_step_waits_once_and_mixes_nothing(number):
-    """The CPU waits for the card at one place, where it reads gradients and loss; nothing else comes back."""
+def test_a_step_waits_once_and_mixes_nothing():
+    """The CPU waits for the card at one place, where it reads gradients and loss; nothing else comes back.
+
+    Under the smallest plan, in which weights are fetched and layers recomputed as well.
+    """
     from dti_pack.nodes.host.training.memory_plan import ladder
 
     from benchmarks.memory.card import full_size_sdxl
     from benchmarks.memory.step import crossings_of_steps
 
     with full_size_sdxl() as (model, clip):
-        crossings = crossings_of_steps(model, clip, ladder(4)[number], 256, n_steps=2)
-    assert sum(crossings.waits.values()) == 2, crossings.waits
+        crossings = crossings_of_steps(model, clip, ladder(4)[-1], 256, n_steps=1)
+    assert sum(crossings.waits.values()) == 1, crossings.waits
     assert not crossings.mixed, crossings.mixed
 
 
