@@ -9,18 +9,17 @@ and the tokenizer are the host's, so that only the loop differs; the text encode
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import small_sdxl
 import torch
 import torch.nn.functional as F
 from dti_pack.dti_core.captions import OBJECT_TEMPLATES
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from benchmarks.speed.floor import VOCABULARY, clip_encoders
 from benchmarks.speed.world import WORD, World
 
-VOCABULARY = 49408
 SCHEDULE = 1000
 
 
@@ -33,11 +32,8 @@ class DiffusersLoop:
         self._pictures = torch.stack(list(world.pictures)).movedim(-1, 1)
         self._passes = [microbatch_size or batch_size] * (batch_size // (microbatch_size or batch_size))
         self._tokenizers = [world.clip.tokenizer.clip_l.tokenizer, world.clip.tokenizer.clip_g.tokenizer]
-        self._encoders = [
-            _encoder(CLIPTextModel, small_sdxl.CLIP_L_WIDTH, "quick_gelu"),
-            _encoder(CLIPTextModelWithProjection, small_sdxl.CLIP_G_WIDTH, "gelu"),
-        ]
-        self._tables = [encoder.get_input_embeddings().weight for encoder in self._encoders]
+        self._encoders = [encoder.requires_grad_(False) for encoder in clip_encoders()]
+        self._tables = [encoder.get_input_embeddings().weight.requires_grad_() for encoder in self._encoders]
         self._originals = [table.detach().clone() for table in self._tables]
         self._optimizer = torch.optim.AdamW(self._tables, lr=5e-4)
         betas = torch.linspace(0.00085**0.5, 0.012**0.5, SCHEDULE) ** 2
@@ -85,13 +81,3 @@ class DiffusersLoop:
         keep[VOCABULARY] = False
         for table, original in zip(self._tables, self._originals, strict=True):
             table[keep] = original[keep]
-
-
-def _encoder(kind: Callable[[CLIPTextConfig], torch.nn.Module], width: int, activation: str) -> torch.nn.Module:
-    """A text encoder of the small world's size; its table, with one more row, is all that gets gradients."""
-    config = CLIPTextConfig(
-        vocab_size=VOCABULARY + 1, hidden_act=activation, eos_token_id=49407, **small_sdxl.text_config(width)
-    )
-    encoder = kind(config).requires_grad_(False)
-    encoder.get_input_embeddings().requires_grad_(True)
-    return encoder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from dti_pack.dti_core.training import TrainingConfig, train
 from dti_pack.dti_core.training_data import TrainingImage
@@ -27,4 +28,4 @@ def seconds_per_step(
     memory = None if plan is None else TrainingMemory([plan])
     with training_session(world.model, world.clip, memory) as (text_encoder, denoiser):
         train(text_encoder, denoiser, images or world.images, recipe, lambda report: ends.append(clock()))
-    return [end - start for start, end in zip(ends, ends[1:], strict=False)]
+    return [end - start for start, end in pairwise(ends)]

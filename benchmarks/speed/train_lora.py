@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import comfy.utils
-import torch
 from comfy_extras.nodes_train import TrainLoraNode
 
 from benchmarks.speed.turns import clock
@@ -32,4 +33,4 @@ def train_lora(world: World, batch_size: int, steps: int) -> list[float]:
     finally:
         comfy.utils.set_progress_bar_global_hook(hook)
         comfy.utils.PROGRESS_BAR_ENABLED = enabled
-    return [end - start for start, end in zip(ends, ends[1:], strict=False)]
+    return [end - start for start, end in pairwise(ends)]
