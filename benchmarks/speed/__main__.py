@@ -18,18 +18,21 @@ from benchmarks.memory.host import use_host
 from comfy_host.environment import comfyui_tree
 from comfy_host.process import small_world
 
-PARTS = ("step", "growth", "start", "plans", "arithmetic")
+MEASURED = ("step", "growth", "start", "plans", "arithmetic")
+TRIED = ("layers", "precision", "noise")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}; all, where none is named")
+    parser.add_argument(
+        "parts", nargs="*", metavar="part", help=f"of {', '.join(MEASURED + TRIED)}; all, if none is named"
+    )
     parser.add_argument("--comfyui", metavar="FOLDER", help="a ComfyUI folder; else DTI_COMFYUI, else our own")
     parser.add_argument("--rounds", type=int, default=15, help="times that everything has its turn")
     parser.add_argument("--steps", type=int, default=4, help="training steps in a turn")
     options = parser.parse_args()
-    if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    if unknown := set(options.parts) - set(MEASURED + TRIED):
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(MEASURED + TRIED)}")
     tree = comfyui_tree(options.comfyui)
     use_host(tree)
     import torch
@@ -37,14 +40,15 @@ def main() -> None:
     # Two threads on so small a model wait for each other most of the time, and one is easier to time.
     torch.set_num_threads(1)
     from benchmarks.speed import tables
+    from benchmarks.speed.tried import tables as tried
 
     logging.disable(logging.INFO)
     print(tables.machine(tree), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = small_world(tree, Path(sys.executable), Path(folder))
-        for part in options.parts or PARTS:
+        for part in options.parts or MEASURED + TRIED:
             started = time.monotonic()
-            print(f"\n{getattr(tables, part)(checkpoint, options.rounds, options.steps)}")
+            print(f"\n{getattr(tried if part in TRIED else tables, part)(checkpoint, options.rounds, options.steps)}")
             print(f"({part}: {time.monotonic() - started:.0f} s)", flush=True)
 
 

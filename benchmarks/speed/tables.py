@@ -15,6 +15,7 @@ from benchmarks.speed import growth as growing
 from benchmarks.speed import plans as memory_plans
 from benchmarks.speed.diffusers_loop import DiffusersLoop
 from benchmarks.speed.floor import network_alone, text_encoders_alone
+from benchmarks.speed.markdown import table
 from benchmarks.speed.product import config, seconds_per_step
 from benchmarks.speed.start import seconds_to_first_step
 from benchmarks.speed.train_lora import train_lora
@@ -68,7 +69,7 @@ def step(checkpoint: Path, rounds: int, steps: int) -> str:
                     *(ratio(taken, other) for other in (network, floor, seconds["DTI Train"])),
                 )
             )
-    return _table(("a step of 4 images", "ms", "to the network", "to network + text encoders", "to DTI Train"), rows)
+    return table(("a step of 4 images", "ms", "to the network", "to network + text encoders", "to DTI Train"), rows)
 
 
 def growth(checkpoint: Path, rounds: int, steps: int) -> str:
@@ -81,14 +82,14 @@ def growth(checkpoint: Path, rounds: int, steps: int) -> str:
             rows.append((name, ratio(seconds["much"], seconds["little"])))
         late = [growing.late_to_early(world, 50 * steps) for _ in range(-(-rounds // 5))]
     rows.append((f"last quarter of {50 * steps} steps / first", spread(late)))
-    return _table(("growth", "ratio of a step's time"), rows)
+    return table(("growth", "ratio of a step's time"), rows)
 
 
 def start(checkpoint: Path, rounds: int, steps: int) -> str:
     """From Run to the first step."""
     with torch.inference_mode():
         runs = [seconds_to_first_step(checkpoint) for _ in range(rounds + 1)][1:]
-    return _table(("from Run on", "ms"), [(part, _milliseconds([run[part] for run in runs])) for part in runs[0]])
+    return table(("from Run on", "ms"), [(part, _milliseconds([run[part] for run in runs])) for part in runs[0]])
 
 
 def plans(checkpoint: Path, rounds: int, steps: int) -> str:
@@ -98,7 +99,7 @@ def plans(checkpoint: Path, rounds: int, steps: int) -> str:
         seconds = in_turns(memory_plans.plans(world, steps), rounds)
     whole, single = next(iter(seconds)), next(name for name in seconds if name.endswith(" 1 at a time"))
     rows = [(name, ratio(taken, seconds[whole]), ratio(taken, seconds[single])) for name, taken in seconds.items()]
-    return _table(("memory plan", f"to {whole}", f"to {single}"), rows)
+    return table(("memory plan", f"to {whole}", f"to {single}"), rows)
 
 
 def arithmetic(checkpoint: Path, rounds: int, steps: int) -> str:
@@ -125,7 +126,7 @@ def arithmetic(checkpoint: Path, rounds: int, steps: int) -> str:
         "DTI Train to network",
         "diffusers' to DTI Train",
     )
-    return _table(titles, rows)
+    return table(titles, rows)
 
 
 def _in_a_node(timed: Timed) -> Timed:
@@ -139,8 +140,3 @@ def _in_a_node(timed: Timed) -> Timed:
 def _milliseconds(seconds: Sequence[float]) -> str:
     found = spread(seconds)
     return f"{1e3 * found.middle:.1f} [{1e3 * found.low:.1f}, {1e3 * found.high:.1f}]"
-
-
-def _table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
