@@ -115,6 +115,8 @@ def arithmetic(checkpoint: Path, rounds: int, steps: int) -> str:
             f"{one.vae / 1e12:.4g}",
             f"{1 + one.text / one.network:.3f}",
             f"{(one.network + one.text + one.vae) / (one.network + one.text):.3f}",
+            f"{one.network_cast / 1e9:.3g}",
+            f"{one.text_cast / 1e9:.3g}",
         )
         for name, one in counted.items()
     ]
@@ -125,6 +127,8 @@ def arithmetic(checkpoint: Path, rounds: int, steps: int) -> str:
         "VAE",
         "DTI Train to network",
         "diffusers' to DTI Train",
+        "GB cast in a pass of the network",
+        "GB cast by text encoders",
     )
     return table(titles, rows)
 

@@ -1,4 +1,4 @@
-"""Text encoders in less than float32: how far the gradient for the vectors turns, and the training with it."""
+"""Models in less than float32: how far the gradient for the vectors turns, and the training with it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from comfy.clip_model import CLIPEncoder
 from dti_pack.dti_core.training import StepReport, train
 from dti_pack.dti_core.training_data import draw_batch
-from dti_pack.nodes.host.session import training_session
+from dti_pack.nodes.host.session import _computing_in, training_session
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -18,8 +18,15 @@ from benchmarks.speed.product import config
 from benchmarks.speed.tried.gradients import Gradient, degrees_between, gradient_of
 from benchmarks.speed.world import World
 
-PRECISIONS = ("TF32", "float16", "bfloat16")
-LOSS_SCALE = 2.0**12  # without one most of these gradients are less than float16's smallest
+TEXT, NETWORK = "text encoders", "network"
+LOWERED = (
+    (TEXT, "TF32"),
+    (TEXT, "float16"),
+    (TEXT, "bfloat16"),
+    (NETWORK, "float16"),
+    (NETWORK, "bfloat16"),
+)
+LOSS_SCALE = 2.0**15  # the pack's for float16; without one most gradients are less than its smallest number
 _PRODUCTS = {torch.ops.aten.mm.default, torch.ops.aten.addmm.default, torch.ops.aten.bmm.default}
 
 
@@ -39,9 +46,8 @@ def _rounded(x: Tensor) -> Tensor:
 
 
 @contextmanager
-def text_encoders_in(precision: str, clip_model: torch.nn.Module) -> Iterator[None]:
-    """Let the layers of the host's text encoders compute in `precision` while the context lasts."""
-    dtype = getattr(torch, precision)
+def _text_encoders_in(dtype: torch.dtype, clip_model: torch.nn.Module) -> Iterator[None]:
+    """Let the layers of the host's text encoders compute in `dtype` while the context lasts."""
 
     def lower(module: torch.nn.Module, args: tuple, options: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         return tuple(arg.to(dtype) for arg in args), {**options, "mask": options["mask"].to(dtype)}
@@ -60,10 +66,10 @@ def text_encoders_in(precision: str, clip_model: torch.nn.Module) -> Iterator[No
         yield
 
 
-def angles(world: World, steps: int) -> tuple[dict[str, list[float]], list[float]]:
-    """Degrees from float32's gradient at each step of a training, by precision; and from the next batch's gradient."""
-    turned: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
-    between_batches: list[float] = []
+def angles(world: World, steps: int) -> dict[str, list[float]]:
+    """Degrees from float32's gradient at each step of a training, by what is lowered; and to the next batch's."""
+    turned: dict[str, list[float]] = {" in ".join(lowered): [] for lowered in LOWERED}
+    turned["all in float32, the next batch"] = []
     with training_session(world.model, world.clip) as (text_encoder, denoiser):
         path: list[StepReport] = []
         train(text_encoder, denoiser, world.images, config(steps), path.append)
@@ -72,27 +78,32 @@ def angles(world: World, steps: int) -> tuple[dict[str, list[float]], list[float
         for report in path:
             batch = draw_batch(world.images, 4, generator)
             exact = gradient_of(text_encoder, denoiser, batch, report.vectors)
-            if last:
-                between_batches += [degrees_between(exact[key], last[key]) for key in exact]
+            turned["all in float32, the next batch"] += [degrees_between(exact[key], last[key]) for key in last]
             last = exact
-            for precision in PRECISIONS:
-                with _computing_in(precision, world):
+            for part, precision in LOWERED:
+                with _lowered(part, precision, world):
                     other = gradient_of(text_encoder, denoiser, batch, report.vectors, LOSS_SCALE)
-                turned[precision] += [degrees_between(other[key], exact[key]) for key in exact]
-    return turned, between_batches
+                turned[f"{part} in {precision}"] += [degrees_between(other[key], exact[key]) for key in exact]
+    return turned
 
 
-def _computing_in(precision: str, world: World):
-    # The network's products are rounded along, so that TF32's angle is an upper bound.
-    return _TF32() if precision == "TF32" else text_encoders_in(precision, world.clip.cond_stage_model)
+def _lowered(part: str, precision: str, world: World):
+    if precision == "TF32":
+        return _TF32()  # of the network too, so the angle is an upper bound
+    dtype = getattr(torch, precision)
+    if part == NETWORK:
+        return _computing_in(dtype, world.model.model)
+    return _text_encoders_in(dtype, world.clip.cond_stage_model)
 
 
 def degrees_apart_after(world: World, steps: int) -> dict[str, dict[str, float]]:
-    """Between the vectors that a training ends at in each precision and in float32, by encoder key."""
+    """Between the vectors that a training ends at when something is lowered and in float32, by encoder key."""
     ends = {}
-    for precision in ("float32", "TF32", "bfloat16"):  # float16 would need the loss scale within `train`
-        lowered = nullcontext() if precision == "float32" else _computing_in(precision, world)
-        with training_session(world.model, world.clip) as (text_encoder, denoiser), lowered:
-            ends[precision] = train(text_encoder, denoiser, world.images, config(steps))
+    for name, lowered in (("float32", None), *((" in ".join(one), one) for one in LOWERED if "float16" != one[1])):
+        with (
+            training_session(world.model, world.clip) as (text_encoder, denoiser),
+            nullcontext() if lowered is None else _lowered(*lowered, world),
+        ):
+            ends[name] = train(text_encoder, denoiser, world.images, config(steps))
     exact = ends.pop("float32")
     return {name: {key: degrees_between(v[key], exact[key]) for key in exact} for name, v in ends.items()}
