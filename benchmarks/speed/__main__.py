@@ -12,11 +12,12 @@ import logging
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
-from benchmarks.memory.host import use_host
+from benchmarks.small_checkpoints import small_world
 from comfy_host.environment import comfyui_tree
-from comfy_host.process import small_world
+from comfy_host.in_process import use_host
 
 MEASURED = ("step", "growth", "start", "plans", "arithmetic")
 TRIED = ("layers", "precision", "noise")
@@ -34,8 +35,12 @@ def main() -> None:
     if unknown := set(options.parts) - set(MEASURED + TRIED):
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(MEASURED + TRIED)}")
     tree = comfyui_tree(options.comfyui)
+    warnings.simplefilter("ignore")  # what the host's packages say while they load
     use_host(tree)
     import torch
+    from comfy.cli_args import args as host_args
+
+    host_args.use_pytorch_cross_attention = True  # what training uses whatever the host's default is
 
     # Two threads on so small a model wait for each other most of the time, and one is easier to time.
     torch.set_num_threads(1)

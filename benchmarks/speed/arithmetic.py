@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 from comfy.ldm.models.autoencoder import AutoencoderKL
-from dti_pack.dti_core.captions import OBJECT_TEMPLATES
-from dti_pack.nodes.host.session import training_session
+from dti_pack.dti_core.training.captions import OBJECT_TEMPLATES
+from dti_pack.nodes.host.training.session import training_session
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop, sdpa_flop
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import small_sdxl
 import torch
 import torch.nn.functional as F
-from dti_pack.dti_core.captions import OBJECT_TEMPLATES
+from dti_pack.dti_core.training.captions import OBJECT_TEMPLATES
 from torch import Tensor
 
 from benchmarks.speed.floor import VOCABULARY, clip_encoders

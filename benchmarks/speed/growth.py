@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import mean
 
-from dti_pack.dti_core.training_data import TrainingImage
+from dti_pack.dti_core.training.data import TrainingImage
 
 from benchmarks.speed.product import config, seconds_per_step
 from benchmarks.speed.turns import Timed

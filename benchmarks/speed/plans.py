@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import mean
 
-from dti_pack.nodes.host.memory_plan import MemoryPlan, ladder
+from dti_pack.nodes.host.training.memory_plan import MemoryPlan, ladder
 
 from benchmarks.speed.product import config, seconds_per_step
 from benchmarks.speed.turns import Timed

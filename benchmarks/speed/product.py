@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from dti_pack.dti_core.training import TrainingConfig, train
-from dti_pack.dti_core.training_data import TrainingImage
-from dti_pack.nodes.host.memory_plan import MemoryPlan
-from dti_pack.nodes.host.session import training_session
-from dti_pack.nodes.host.training_memory import TrainingMemory
+from dti_pack.dti_core.training.data import TrainingImage
+from dti_pack.nodes.host.training.memory import TrainingMemory
+from dti_pack.nodes.host.training.memory_plan import MemoryPlan
+from dti_pack.nodes.host.training.session import training_session
 
 from benchmarks.speed.turns import clock
 from benchmarks.speed.world import WORD, World

@@ -6,8 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from dti_pack.dti_core.training import train
-from dti_pack.nodes.host.session import training_session
-from dti_pack.nodes.host.training_memory import plan_memory
+from dti_pack.nodes.host.training.memory import plan_memory
+from dti_pack.nodes.host.training.session import training_session
 
 from benchmarks.speed.product import config
 from benchmarks.speed.turns import clock

@@ -1,4 +1,4 @@
-"""The small world's models and a subject's pictures, loaded as nodes load them. Needs `benchmarks.memory.host`."""
+"""The small world's models and a subject's pictures, loaded as nodes load them. Needs `comfy_host.in_process`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import comfy.sd
 import numpy as np
 import small_sdxl
 import torch
-from dti_pack.dti_core.captions import OBJECT_TEMPLATES
-from dti_pack.dti_core.training_data import TrainingImage
-from dti_pack.nodes.host.posterior import encode_images
+from dti_pack.dti_core.training.captions import OBJECT_TEMPLATES
+from dti_pack.dti_core.training.data import TrainingImage
+from dti_pack.nodes.host.training.vae import encode_images
 from small_world.subjects import SUBJECTS, pictures_of
 from torch import Tensor
 

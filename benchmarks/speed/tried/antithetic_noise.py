@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import torch
 from dti_pack.dti_core.training import train
-from dti_pack.dti_core.training_data import Batch, draw_batch
-from dti_pack.nodes.host.session import training_session
+from dti_pack.dti_core.training.data import Batch, draw_batch
+from dti_pack.nodes.host.training.session import training_session
 from torch import Tensor
 
 from benchmarks.speed.product import config

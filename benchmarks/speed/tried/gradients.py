@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 
 import torch
-from dti_pack.dti_core.protocols import Denoiser, TextEncoder
-from dti_pack.dti_core.training_data import Batch
+from dti_pack.dti_core.training.backend import Denoiser, TextEncoder
+from dti_pack.dti_core.training.data import Batch
 from torch import Tensor
 
 Gradient = dict[str, Tensor]

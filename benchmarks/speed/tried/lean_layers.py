@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from comfy.ldm.modules.attention import GEGLU
 from dti_pack.dti_core.training import train
-from dti_pack.nodes.host.memory_plan import MemoryPlan
-from dti_pack.nodes.host.session import training_session
+from dti_pack.nodes.host.training.memory_plan import MemoryPlan
+from dti_pack.nodes.host.training.session import training_session
 from torch import Tensor
 
 from benchmarks.memory.card import full_size_sdxl

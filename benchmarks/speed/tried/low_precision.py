@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from comfy.clip_model import CLIPEncoder
 from dti_pack.dti_core.training import StepReport, train
-from dti_pack.dti_core.training_data import draw_batch
-from dti_pack.nodes.host.session import _computing_in, training_session
+from dti_pack.dti_core.training.data import draw_batch
+from dti_pack.nodes.host.training.session import _computing_in, training_session
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 

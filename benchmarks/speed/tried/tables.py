@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import mean, quantiles
 
 import torch
-from dti_pack.nodes.host.memory_plan import ladder
+from dti_pack.nodes.host.training.memory_plan import ladder
 
 from benchmarks.speed.markdown import table
 from benchmarks.speed.tried import antithetic_noise, lean_layers, low_precision
