@@ -42,15 +42,14 @@ class DiffusersLoop:
 
     def __call__(self) -> float:
         total = 0.0
-        for size in self._passes:
+        for number, size in enumerate(self._passes, start=1):
             loss = self._loss(size) / len(self._passes)
             loss.backward()
             total += loss.item()
-            # As there, in every pass: the script puts the rows back whether or not the optimizer has moved them.
-            self._restore()
-        self._optimizer.step()
-        self._optimizer.zero_grad()
-        self._restore()
+            if number == len(self._passes):
+                self._optimizer.step()
+                self._optimizer.zero_grad()
+            self._restore()  # as there, in every pass, whether or not the optimizer has moved the rows
         return total
 
     def _loss(self, size: int) -> Tensor:
