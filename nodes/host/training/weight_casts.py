@@ -53,6 +53,8 @@ def casts_made_again() -> Iterator[None]:
         return (weight, bias, None) if offloadable else (weight, bias)
 
     def pack(tensor: Tensor) -> Tensor | _Cast:
+        if not made:  # so it is for most of what a step saves: a cast that nothing keeps is gone after its layer
+            return tensor
         entry = made.get(tensor.untyped_storage()._cdata)
         if entry is None or entry[0]() is None:
             return tensor
