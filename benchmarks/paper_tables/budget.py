@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from small_world.sample import Sampling
 from small_world.subjects import SUBJECTS
 
-from .examine import examined_prompts
+from .evaluation import evaluation_prompts
 from .job import Job, unscored
 from .methods import learn
 from .plan import CONCEPTS, Examination
@@ -51,7 +51,7 @@ def measure(world: World, examination: Examination) -> Speed:
     # Half of the steps, since the first ones meet captions that are not tokenized yet.
     half = STEPS // 2
     begun = time.monotonic()
-    texts = [prompt.text for prompt in examined_prompts(subject, Examination())][:PICTURES]
+    texts = [prompt.text for prompt in evaluation_prompts(subject, Examination())][:PICTURES]
     world.paint_word(texts, subject.word, [0], Sampling(steps=examination.steps, guidance=examination.guidance))
     painted = time.monotonic() - begun
     return Speed((stamps[-1] - stamps[half - 1]) / (STEPS - half), painted / len(texts))
@@ -69,7 +69,9 @@ def amount(jobs: Iterable[Job], store: Store | None = None) -> Amount:
         trainings=len(untrained),
         steps=sum(job.run.settings.steps for job in untrained),
         pictures=sum(
-            len(examined_prompts(CONCEPTS[run.concept], run.examination)) for runs in runs_left.values() for run in runs
+            len(evaluation_prompts(CONCEPTS[run.concept], run.examination))
+            for runs in runs_left.values()
+            for run in runs
         ),
     )
 

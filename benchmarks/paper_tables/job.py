@@ -14,7 +14,7 @@ from small_world.subjects import Style, Subject
 from small_world.words import NOUNS
 from torch import Tensor
 
-from .examine import paint, score, used_vectors
+from .evaluation import paint, score, used_vectors
 from .methods import learn
 from .plan import CONCEPTS, Run
 from .store import Store

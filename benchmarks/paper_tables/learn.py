@@ -17,7 +17,7 @@ from dti_pack.dti_core.files.embedding_file import save_embedding
 from dti_pack.dti_core.training import StepReport
 from dti_pack.dti_core.training.captions import OBJECT_TEMPLATES
 from PIL import Image
-from small_world.host import start_log, use_comfyui
+from small_world.comfyui import start_log, use_comfyui
 from small_world.sample import Painter
 from small_world.scenes import SIZE
 

@@ -11,8 +11,8 @@ import numpy as np
 from small_world.sample import Sampling
 
 from . import figures
-from .chosen import main_tables
 from .effects import effects, word_vectors
+from .main_tables import main_tables
 from .plan import CONCEPTS, Row, Scale, Table
 from .results import Results
 from .settings import REFERENCES

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from small_world import checkpoint as small_world_checkpoint
 from small_world import judge as small_world_judge
-from small_world.host import use_comfyui
+from small_world.comfyui import use_comfyui
 
 from . import archive
 from .budget import amount, described, measure
-from .chosen import main_tables
 from .job import Job, jobs_of
+from .main_tables import main_tables
 from .plan import CUT, WHOLE, Scale, Table
 from .report import write_report
 from .results import Results

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from .bootstrap import bootstrap
-from .chosen import merit
+from .main_tables import merit
 from .plan import Row, Table
 from .prompts import LEVELS
 from .results import Results

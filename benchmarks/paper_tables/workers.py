@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from small_world.host import start_log, use_comfyui
+from small_world.comfyui import start_log, use_comfyui
 
 from .job import Job, do, unscored
 from .store import Store

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
+from .comfyui import start_log, use_comfyui
 from .files import load_state, save_state, save_tensors
-from .host import start_log, use_comfyui
 
 COMPACT = Path(__file__).with_name("small_world.safetensors")
 FORMAT = "small_world 1"

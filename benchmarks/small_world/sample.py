@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from .host import start_log, use_comfyui
+from .comfyui import start_log, use_comfyui
 
 log = logging.getLogger(__name__)
 

@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .comfyui import start_log, use_comfyui
 from .dataset import scene_at
 from .drawing import cells_of_things
 from .files import load_state, save_state
 from .grammar import describe
-from .host import start_log, use_comfyui
 from .parallel import average_gradients, launch
 from .scenes import Scene, departures
 from .tokens import LENGTH

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .comfyui import start_log, use_comfyui
 from .dataset import HELD_OUT_SEED, load, scene_at
 from .drawing import draw
 from .files import load_state, save_state, save_tensors
-from .host import start_log, use_comfyui
 from .judge import FILE, VALUES, Network, truth
 from .scenes import Look, Scene, random_thing, surround
 from .train import Scenes

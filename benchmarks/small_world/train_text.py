@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .comfyui import start_log, use_comfyui
 from .files import load_state, save_state
 from .grammar import Caption, describe
-from .host import start_log, use_comfyui
 from .judge import VALUES
 from .parallel import average_gradients, launch
 from .scenes import Scene, random_scene

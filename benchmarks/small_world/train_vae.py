@@ -17,9 +17,9 @@ import numpy.typing as npt
 import torch
 import torch.distributed as dist
 
+from .comfyui import start_log, use_comfyui
 from .dataset import COUNT, load
 from .files import load_state, save_state, write_whole
-from .host import start_log, use_comfyui
 from .parallel import average_gradients, launch
 
 STEPS = 2800

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from paper_tables.chosen import chosen_settings, improved_settings, main_tables, merit, merits
 from paper_tables.job import jobs_of
+from paper_tables.main_tables import chosen_settings, improved_settings, main_tables, merit, merits
 from paper_tables.plan import CHOOSE, CHOOSING, CUT, REPORT, REPORTING, WHOLE, Row, Run, Table
 from paper_tables.settings import Settings, Use
 from paper_tables.sweeps import deciding_tables, showing_tables

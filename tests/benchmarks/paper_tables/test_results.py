@@ -13,7 +13,7 @@ import torch
 from paper_tables.archive import FILE, pack, unpack
 from paper_tables.bootstrap import bootstrap
 from paper_tables.calibration import _of_styles, _of_things, trusted
-from paper_tables.examine import used_vectors
+from paper_tables.evaluation import used_vectors
 from paper_tables.plan import CHOOSE, WHOLE, Row, Table
 from paper_tables.results import Results
 from paper_tables.settings import Settings, Use

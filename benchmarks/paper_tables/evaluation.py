@@ -21,7 +21,7 @@ from .style_prompts import LOOK, style_description, style_prompts
 from .world import Pictures, World
 
 
-def examined_prompts(concept: Subject | Style, examination: Examination) -> list[Prompt]:
+def evaluation_prompts(concept: Subject | Style, examination: Examination) -> list[Prompt]:
     """All prompts, or the first of each level."""
     each = examination.prompts_per_level
     prompts = prompts_for(concept.thing) if isinstance(concept, Subject) else style_prompts(concept)
@@ -38,7 +38,7 @@ def paint(
     examination: Examination,
 ) -> tuple[list[Prompt], Pictures]:
     """The prompts, and a picture of each."""
-    prompts = examined_prompts(concept, examination)
+    prompts = evaluation_prompts(concept, examination)
     texts, seed = [prompt.text for prompt in prompts], examination.sampling_seed
     how = Sampling(steps=examination.steps, guidance=examination.guidance)
     if settings.method == "drawn":

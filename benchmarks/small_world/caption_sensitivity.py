@@ -1,6 +1,6 @@
-"""What of a caption the model hears: how much larger its loss is when the caption names one wrong thing.
+"""What of a caption the model takes up: how much larger its loss is when the caption names one wrong thing.
 
-python -m small_world.hearing FOLDER --comfyui COMFYUI   (a training's folder; while it runs, too)
+python -m small_world.caption_sensitivity FOLDER --comfyui COMFYUI   (a training's folder; while it runs, too)
 Pictures come back late in a training; this says after minutes whether they will.
 """
 
@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from . import words
+from .comfyui import start_log, use_comfyui
 from .dataset import HELD_OUT_SEED, scene_at
 from .drawing import draw
 from .files import load_state
-from .host import start_log, use_comfyui
 from .scenes import COLOURS, NAMES, PLACES, SIZES, VIEWS, Scene, departures
 from .shapes import SHAPES
 
@@ -42,7 +42,7 @@ def caption(scene: Scene, **wrong: str) -> str:
 
 
 @torch.no_grad()
-def hearing(folder: Path) -> dict[str, list[float]]:
+def caption_sensitivity(folder: Path) -> dict[str, list[float]]:
     """Losses by what is told wrong ("nothing" first), one per noise level of STEPS."""
     from .model import SmallModel
     from .tokens import host_tokens
@@ -81,7 +81,7 @@ def main() -> None:
     use_comfyui(options.comfyui)
     start_log()
     torch.set_num_threads(1)
-    losses = hearing(options.folder)
+    losses = caption_sensitivity(options.folder)
     right = losses.pop("nothing")
     log.info("%-10s  loss at step %s", "nothing", ", ".join(f"{s}: {x:.3f}" for s, x in zip(STEPS, right, strict=True)))
     for name, wrong in losses.items():
