@@ -40,7 +40,7 @@ def demo(options: argparse.Namespace, extra: Sequence[str]) -> int:
         raise SetupError(f"No folder at {options.images}. Name a folder with three to six pictures.")
     tree = comfyui_tree(options.comfyui)
     given = given_interpreter(options.python)
-    driver = driver_environment() if given else own_environment(tree, "demo")
+    driver = driver_environment() if given else own_environment(tree, "benchmarks")
     command = [str(driver), "-m", "benchmarks.demo", "--comfyui", str(tree), "--python", str(given or driver)]
     if options.checkpoint:
         command += ["--checkpoint", str(options.checkpoint.expanduser().absolute())]
@@ -54,7 +54,7 @@ def demo(options: argparse.Namespace, extra: Sequence[str]) -> int:
 def test(options: argparse.Namespace, extra: Sequence[str]) -> int:
     """Check style and types, run pytest, and once more what compares numbers; with arguments, only pytest with them."""
     tree = comfyui_tree(options.comfyui)
-    python = str(own_environment(tree, "test"))
+    python = str(own_environment(tree, "benchmarks", "diffusers", "dev"))
     failed = [] if extra else [tool for tool in ("ruff check", "mypy") if _run([python, "-m", *tool.split()])]
     if failed:
         print(f"Failed, see above: {', '.join(failed)}. The tests follow all the same.", flush=True)

