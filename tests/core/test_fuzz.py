@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from pathlib import Path
 
 import pytest
@@ -76,7 +75,6 @@ def test_damaged_files(tmp_path: Path, write, file: str) -> None:
         content = bytearray(whole)
         chance.choice([flip, flip, truncate, wrong_header])(content, chance, header_size(whole))
         path.write_bytes(content)
-        start = time.monotonic()
         try:
             loaded = load_embedding(path)
         except (ValueError, OSError) as error:
@@ -86,7 +84,6 @@ def test_damaged_files(tmp_path: Path, write, file: str) -> None:
             for key, vectors in loaded.vectors.items():
                 assert torch.equal(vectors, VECTORS.get(key, vectors))
                 assert any(torch.equal(vectors, true) for true in VECTORS.values())
-        assert time.monotonic() - start < 2
     assert refused > MUTATIONS // 2
 
 

@@ -1,16 +1,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
-from geoopt.manifolds import Sphere
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 
 from dti_core.embedding import ConceptEmbedding
 from dti_core.interpolation import FIGURE_4_RATIOS, MEAN_TOLERANCE, lerp, mix, slerp
+from tests.core.properties import given, settings, st
 from tests.rounding import EPS32
 
 property_test = settings(deadline=None, derandomize=True, max_examples=40)
@@ -36,9 +35,9 @@ def same(got: ConceptEmbedding, wanted: ConceptEmbedding) -> bool:
     return all(torch.equal(got.vectors[key], rows) for key, rows in wanted.vectors.items())
 
 
-def slerp_by_geoopt(a: Tensor, b: Tensor, t: float) -> Tensor:
+def slerp_by_geoopt(sphere: Any, a: Tensor, b: Tensor, t: float) -> Tensor:
     """One row after the other along geoopt's geodesic, float64."""
-    sphere, rows = Sphere(), []
+    rows = []
     for row_a, row_b in zip(a.double(), b.double(), strict=True):
         x, y = row_a / row_a.norm(), row_b / row_b.norm()
         point = sphere.expmap(x, t * sphere.logmap(x, y))
@@ -48,11 +47,11 @@ def slerp_by_geoopt(a: Tensor, b: Tensor, t: float) -> Tensor:
 
 @property_test
 @given(seed=seeds, t=ratios)
-def test_slerp_is_geoopts_geodesic_with_the_length_between(seed: int, t: float) -> None:
+def test_slerp_is_geoopts_geodesic_with_the_length_between(geoopt_sphere, seed: int, t: float) -> None:
     a, b = concept("a", seed), concept("b", seed + 1)
     result = slerp(a, b, t, "between")
     for key in WIDTHS:
-        expected = slerp_by_geoopt(a.vectors[key], b.vectors[key], t).float()
+        expected = slerp_by_geoopt(geoopt_sphere, a.vectors[key], b.vectors[key], t).float()
         torch.testing.assert_close(result.vectors[key], expected, **ONCE)
 
 
@@ -198,14 +197,14 @@ def test_the_mix_of_two_is_slerp(seed: int, t: float) -> None:
 
 @property_test
 @given(seed=seeds, weights=st.lists(st.floats(0.05, 5), min_size=2, max_size=5))
-def test_the_mean_is_where_the_weighted_logarithms_cancel(seed: int, weights: list[float]) -> None:
+def test_the_mean_is_where_the_weighted_logarithms_cancel(geoopt_sphere, seed: int, weights: list[float]) -> None:
     """geoopt's logmap in float64; and no nearby point has a smaller sum of squared angles."""
     embeddings = [concept(f"e{i}", seed + i, n=1) for i in range(len(weights))]
     rows = torch.stack([e.vectors["clip_l"][0].double() for e in embeddings])
     points, w = rows / rows.norm(dim=-1, keepdim=True), torch.tensor(weights, dtype=torch.float64) / sum(weights)
     result = mix(embeddings, weights, "x").vectors["clip_l"][0].double()
     mean = result / result.norm()
-    pull = sum(wi * Sphere().logmap(mean, p) for wi, p in zip(w, points, strict=True))
+    pull = sum(wi * geoopt_sphere.logmap(mean, p) for wi, p in zip(w, points, strict=True))
     # The mean comes in float32; the search itself ends at 1e-12.
     assert pull.norm() < 8 * EPS32
     assert result.norm().item() == pytest.approx(float((w * rows.norm(dim=-1)).sum()), rel=8 * EPS32)

@@ -8,14 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from geoopt.manifolds import Sphere
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import Parameter
 
 from dti_core.riemannian_sgd import RiemannianSGD
 from tests.core.algorithm1 import update
+from tests.core.properties import given, settings, st
 from tests.rounding import EPS32, EPS64
 
 DIM = 64
@@ -70,8 +68,8 @@ def test_a_hundred_steps_of_algorithm_1(kappa: float, dtype: torch.dtype) -> Non
     np.testing.assert_allclose(result.double().numpy(), expected, atol=100 * 2 * torch.finfo(dtype).eps, rtol=0)
 
 
-def test_a_hundred_steps_on_geoopts_sphere() -> None:
-    manifold = Sphere()
+def test_a_hundred_steps_on_geoopts_sphere(geoopt_sphere) -> None:
+    manifold = geoopt_sphere
     v, mu, target = (unit_rows(3, DIM, seed, torch.float64) for seed in (1, 2, 3))
     expected = v
     for step in range(100):

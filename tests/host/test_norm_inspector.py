@@ -46,6 +46,9 @@ def test_picture_and_report_come_out_and_are_shown(client, checkpoint):
     shown, saved = client.images(run, "inspect"), client.images(run, "picture")
     assert [picture.shape for picture in shown] == [(768, 1024, 3)] * 2
     assert all((a == b).all() for a, b in zip(shown, saved, strict=True))
+    # A figure for each encoder, with something drawn: the paper is the colour of the corner.
+    assert (shown[0] != shown[1]).any()
+    assert all(0.02 < (picture != picture[0, 0]).any(axis=-1).mean() < 0.9 for picture in shown)
     (report,) = run.outputs["inspect"]["text"]
     assert run.outputs["text"]["text"] == [report]
     verdict = r"norm (7\.4|8\.5)\d* is 19x the vocabulary mean 0\.\d+: far longer than ordinary words"

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from safetensors import safe_open
 
 from dti_core.embedding import ConceptEmbedding
 from dti_core.files.embedding_file import check_widths, load_embedding, save_embedding
 from dti_core.files.header import TensorInfo, read_header
 from tests.core.embeddings import assert_same, rows, small
+from tests.core.properties import HealthCheck, given, settings, st
 
 
 def sdxl(seed: int = 0) -> ConceptEmbedding:

@@ -125,11 +125,23 @@ def test_each_distinct_caption_is_encoded_once(config, images):
 
 
 def test_same_seed_same_vectors(config, images):
-    first, second, other = (run(dataclasses.replace(config, seed=seed), images)[0] for seed in (1, 1, 2))
+    def pulled_by_noise(denoiser):
+        plain = denoiser.loss
+
+        def loss(latents, conditioning, sigma, noise, framing):
+            row = conditioning.context[:, 0]
+            pull = (row * noise.flatten(1)[:, : row.shape[1]]).sum(dim=-1)
+            return plain(latents, conditioning, sigma, noise, framing) + pull
+
+        denoiser.loss = loss
+
+    first, second, other = (
+        run(dataclasses.replace(config, seed=seed), images, pulled_by_noise)[0] for seed in (1, 1, 2)
+    )
     for key in WIDTHS:
         # Bit for bit: the same operations on the same shapes.
         assert torch.equal(first[key], second[key])
-    assert set(first) == set(other)
+        assert torch.dist(first[key], other[key]) > 1e-3
 
 
 def test_a_gradient_that_is_not_finite_moves_nothing_and_is_reported(config, images):
