@@ -55,7 +55,8 @@ def test(options: argparse.Namespace, extra: Sequence[str]) -> int:
     """Check style and types, run pytest, and once more what compares numbers; with arguments, only pytest with them."""
     tree = comfyui_tree(options.comfyui)
     python = str(own_environment(tree, "benchmarks", "diffusers", "dev"))
-    failed = [] if extra else [tool for tool in ("ruff check", "mypy") if _run([python, "-m", *tool.split()])]
+    tools = () if extra else ("ruff check", "comfy_host.type_check")
+    failed = [tool for tool in tools if _run([python, "-m", *tool.split()])]
     if failed:
         print(f"Failed, see above: {', '.join(failed)}. The tests follow all the same.", flush=True)
     # The tests start the host themselves, from the tree and the interpreter named here.

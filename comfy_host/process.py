@@ -60,16 +60,22 @@ def make_base(base: Path, packs: Sequence[Path] = (), models: dict[str, Path] | 
     custom_nodes = base / "custom_nodes"
     if custom_nodes.exists():
         shutil.rmtree(custom_nodes)
-    # Copies, since Windows gives links to administrators only.
-    for name in PACK_FOLDERS:
-        _copy_folder(REPO / name, custom_nodes / PACK_NAME / name)
-    for name in PACK_FILES:
-        shutil.copyfile(REPO / name, custom_nodes / PACK_NAME / name)
+    copy_pack(custom_nodes / PACK_NAME)
     for pack in packs:
         _copy_folder(pack, custom_nodes / pack.name)
     # JSON is YAML too, and quotes the backslashes of a Windows path.
     extra = {"dti": {kind: str(folder.resolve()) for kind, folder in (models or {}).items()}}
     (base / "extra_model_paths.yaml").write_text(json.dumps(extra), encoding="utf-8")
+
+
+def copy_pack(folder: Path) -> None:
+    """Put what the host reads of this pack into the folder, and nothing else. Windows gives links to few."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    for name in PACK_FOLDERS:
+        _copy_folder(REPO / name, folder / name)
+    for name in PACK_FILES:
+        shutil.copyfile(REPO / name, folder / name)
 
 
 def command_line(tree: Path, python: Path, base: Path, port: int, options: Sequence[str] = ()) -> list[str]:
