@@ -20,6 +20,6 @@ def use_host(tree: Path) -> None:
     """Make the ComfyUI in `tree` importable too, without its server and told that there is no GPU."""
     use_pack()
     sys.path += [str(tree), str(REPO / "benchmarks")]
-    import comfy.cli_args  # type: ignore[import-not-found]
+    import comfy.cli_args
 
     comfy.cli_args.args.cpu = True
