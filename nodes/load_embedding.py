@@ -56,13 +56,13 @@ class DTILoadEmbedding(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, embedding, clip=None, name_in_lora="") -> list[str]:
+    def fingerprint_inputs(cls, embedding: str, clip: None = None, name_in_lora: str = "") -> list[str]:
         """The host runs the node again when the file has changed, the files that share its name, or the wiring."""
         same_name = map(str, files_called(name_of(embedding)))
         return [file_fingerprint(embedding_path(embedding)), *sorted(same_name), *prompts_that_miss_it()]
 
     @classmethod
-    def execute(cls, embedding, clip=None, name_in_lora="") -> io.NodeOutput:
+    def execute(cls, embedding: str, clip: io.Clip.Type | None = None, name_in_lora: str = "") -> io.NodeOutput:
         loaded = load_embedding(embedding_path(embedding), name_in_lora)
         loaded = dataclasses.replace(loaded, name=name_of(embedding))
         knowing, call = file_outputs(clip, loaded)
