@@ -65,7 +65,7 @@ class DTILoadConceptImages(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, folder=None) -> bool | str:
+    def validate_inputs(cls, folder: str | None = None) -> bool | str:
         """Before anything is loaded; by being here it also lets a folder through that came after the page."""
         try:
             # Whether subfolders count is not known here: the host shows a message once for each named input.
@@ -78,12 +78,16 @@ class DTILoadConceptImages(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, folder=None, placeholder="", subfolders=None, background="white") -> str:
+    def fingerprint_inputs(
+        cls, folder: str | None = None, placeholder: str = "", subfolders: bool | None = None, background: str = "white"
+    ) -> str:
         """By names, sizes and times of pictures and captions."""
         return input_fingerprint(folder, subfolders)
 
     @classmethod
-    def execute(cls, folder, placeholder="", subfolders=False, background="white") -> io.NodeOutput:
+    def execute(
+        cls, folder: str, placeholder: str = "", subfolders: bool = False, background: str = "white"
+    ) -> io.NodeOutput:
         found = concept_folder(folder, subfolders)
         colour, stand_ins = parse_colour(background), placeholders(placeholder)
         captions = [read_captions(file, stand_ins) for file in found.pictures]
