@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.interpolation import mix
 from .host.embeddings.unread import say_unread
 from .host.prompt.outputs import prompt_outputs
@@ -42,15 +43,28 @@ class DTIMix(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, **inputs) -> list[str]:
+    def fingerprint_inputs(cls, **inputs: object) -> list[str]:
         """What of the wiring `execute` objects to: the host runs the node again when that has changed."""
         return prompts_that_miss_it()
 
     @classmethod
-    def execute(cls, clip=None, padding="none", **inputs) -> io.NodeOutput:
-        numbers = [number for number in range(1, MOST + 1) if inputs.get(f"embedding_{number}") is not None]
-        embeddings = of_one_length([inputs[f"embedding_{number}"] for number in numbers], padding)
-        weights = [inputs.get(f"weight_{number}", 1.0) for number in numbers]
+    def execute(
+        cls,
+        embedding_1: ConceptEmbedding,
+        embedding_2: ConceptEmbedding,
+        embedding_3: ConceptEmbedding | None = None,
+        embedding_4: ConceptEmbedding | None = None,
+        clip: io.Clip.Type | None = None,
+        weight_1: float = 1.0,
+        weight_2: float = 1.0,
+        weight_3: float = 1.0,
+        weight_4: float = 1.0,
+        padding: str = "none",
+    ) -> io.NodeOutput:
+        inputs = [(embedding_1, weight_1), (embedding_2, weight_2), (embedding_3, weight_3), (embedding_4, weight_4)]
+        given = [(embedding, weight) for embedding, weight in inputs if embedding is not None]
+        embeddings = of_one_length([embedding for embedding, _ in given], padding)
+        weights = [weight for _, weight in given]
         mixed = mix(embeddings, weights, "-".join(["mix", *map(short_name, embeddings[:3])]))
         say_unread(clip, mixed, cls.hidden.unique_id)
         return io.NodeOutput(mixed, *prompt_outputs(clip, mixed))

@@ -111,7 +111,7 @@ def test_encoders_that_the_clip_lacks_are_named_and_kept(clip, embeddings, shown
     shown.clear()
     DTISlerp.execute(embedding, embedding, 0.5, "slerp", clip)
     DTISlerpSweep.execute(embedding, embedding, clip, "0, 1", "slerp")
-    DTIMix.execute(clip, embedding_1=embedding, embedding_2=embedding)
+    DTIMix.execute(embedding, embedding, clip=clip)
     assert [text.partition(" in ")[0] for text in shown] == ["The vectors for clip_g, t5xxl"] * 3
 
 
