@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from comfy_api.latest import io, ui
+from torch import Tensor
 
 from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.training.captions import check_captions
 from .host.encoder_probe import EncoderProbe
 from .host.node_text import show_on_node
 from .host.training.text_encoder import check_fits
-from .inspector.inspection import inspect
+from .inspector.inspection import EncoderInspection, inspect
 from .inspector.report import report_text
 from .single_values import single_values
 from .sockets import DTIEmbedding
@@ -54,26 +57,25 @@ class DTINormInspector(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        embedding,
-        clip,
-        prompt=("a photo of a {} in the snow",),
-        embedding_2=(),
-        embedding_3=(),
-        embedding_4=(),
+        embedding: Sequence[ConceptEmbedding],
+        clip: Sequence[io.Clip.Type],
+        prompt: Sequence[str] = ("a photo of a {} in the snow",),
+        embedding_2: Sequence[ConceptEmbedding] = (),
+        embedding_3: Sequence[ConceptEmbedding] = (),
+        embedding_4: Sequence[ConceptEmbedding] = (),
     ) -> io.NodeOutput:
         # Every input comes as a list, so that a list of embeddings is one picture and not one each.
         one = single_values("Norm Inspector", {"clip": clip, "prompt": prompt})
-        clip, prompt = one["clip"], one["prompt"]
         embeddings = [*embedding, *embedding_2, *embedding_3, *embedding_4]
-        for one in embeddings:
-            check_fits(clip, one)
-        check_captions([prompt])
+        for each in embeddings:
+            check_fits(one["clip"], each)
+        check_captions([one["prompt"]])
 
-        probe = EncoderProbe(clip)
+        probe = EncoderProbe(one["clip"])
         longest = {
-            key: max(float(one.norms()[key].max()) for one in embeddings) for key in probe.text_encoder.vocabularies
+            key: max(float(each.norms()[key].max()) for each in embeddings) for key in probe.text_encoder.vocabularies
         }
-        inspections = [inspect(probe, one, prompt, longest) for one in embeddings]
+        inspections = [inspect(probe, each, one["prompt"], longest) for each in embeddings]
         labels = _labels(embeddings)
         image = _pictures(probe, labels, inspections)
         report = report_text(labels, embeddings, inspections)
@@ -91,7 +93,7 @@ def _labels(embeddings: list[ConceptEmbedding]) -> list[str]:
     return [f"{name} #{names[:i].count(name) + 1}" if names.count(name) > 1 else name for i, name in enumerate(names)]
 
 
-def _pictures(probe, labels, inspections):
+def _pictures(probe: EncoderProbe, labels: list[str], inspections: list[dict[str, EncoderInspection]]) -> Tensor:
     try:
         from .inspector.figure import EncoderPage, draw_pages
     except ModuleNotFoundError as error:
