@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from comfy_api.latest import io
@@ -30,7 +32,7 @@ class DTIPictureRow(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, images, labels) -> io.NodeOutput:
+    def execute(cls, images: Sequence[Tensor], labels: Sequence[str]) -> io.NodeOutput:
         pictures = [picture for batch in images for picture in batch]
         if len(labels) != len(pictures):
             raise ValueError(f"There are {len(pictures)} pictures and {len(labels)} labels; give one for each.")
@@ -39,7 +41,7 @@ class DTIPictureRow(io.ComfyNode):
         return io.NodeOutput(draw_row(pictures, labels).unsqueeze(0))
 
 
-def draw_row(pictures: list[Tensor], labels: list[str]) -> Tensor:
+def draw_row(pictures: list[Tensor], labels: Sequence[str]) -> Tensor:
     """Pictures `[H, W, 3]` in [0, 1] to one row `[H + label, n * (W + margin) + margin, 3]`."""
     height, width = pictures[0].shape[:2]
     font_size = max(12, width // 12)
