@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.methods.adjust import rescale
 from .host.embeddings.unread import say_unread
 from .host.prompt.outputs import prompt_outputs
@@ -53,15 +54,15 @@ class DTIRescale(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, **inputs) -> list[str]:
+    def fingerprint_inputs(cls, **inputs: object) -> list[str]:
         """What of the wiring `execute` objects to: the host runs the node again when that has changed."""
         return prompts_that_miss_it()
 
     @classmethod
-    def execute(cls, embedding, clip, magnitude, factor) -> io.NodeOutput:
+    def execute(cls, embedding: ConceptEmbedding, clip: io.Clip.Type, magnitude: str, factor: float) -> io.NodeOutput:
         check_fits(clip, embedding)
         vocabularies = HostTextEncoder(clip, clip.cond_stage_model).vocabularies
-        lengths = {key: factor * vocabulary.magnitude(magnitude) for key, vocabulary in vocabularies.items()}
+        lengths = {key: factor * float(vocabulary.magnitude(magnitude)) for key, vocabulary in vocabularies.items()}
         rescaled = rescale(embedding, lengths, f"{short_name(embedding)}-{magnitude}")
         say_unread(clip, rescaled, cls.hidden.unique_id)
         return io.NodeOutput(rescaled, *prompt_outputs(clip, rescaled))
