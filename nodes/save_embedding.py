@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
+from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.merging import renamed
 from .host.embeddings.owned_files import OwnedFiles
 from .host.embeddings.saving import check_prompt_reads, save_pair_to_folder, save_to_folder
@@ -49,17 +50,17 @@ class DTISaveEmbedding(io.ComfyNode):
     _files = OwnedFiles()
 
     @classmethod
-    def fingerprint_inputs(cls, name, **inputs) -> int:
+    def fingerprint_inputs(cls, name: str, **inputs: object) -> int:
         """Changes where the file of an earlier run is gone, so that the host runs the node again."""
         return cls._files.fingerprint(name)
 
     @classmethod
-    def validate_inputs(cls, name=None) -> bool | str:
+    def validate_inputs(cls, name: str | None = None) -> bool | str:
         """A name that cannot be used is refused as the graph is queued."""
         return settings_objection(name, None) or True
 
     @classmethod
-    def execute(cls, embedding, name, if_exists, format) -> io.NodeOutput:
+    def execute(cls, embedding: ConceptEmbedding, name: str, if_exists: str, format: str) -> io.NodeOutput:
         if format == PAIR:
             _, path = save_pair_to_folder(renamed(embedding, name), if_exists)
             files = sorted(path.glob("learned_embeds*.safetensors"))
