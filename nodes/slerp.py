@@ -60,13 +60,21 @@ class DTISlerp(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, **inputs) -> list[str]:
+    def fingerprint_inputs(cls, **inputs: object) -> list[str]:
         """What of the wiring `execute` objects to: the host runs the node again when that has changed."""
         return prompts_that_miss_it()
 
     @classmethod
     def execute(
-        cls, embedding_a, embedding_b, t, method, clip=None, t_clip_l=AS_T, t_clip_g=AS_T, padding="none"
+        cls,
+        embedding_a: ConceptEmbedding,
+        embedding_b: ConceptEmbedding,
+        t: float,
+        method: str,
+        clip: io.Clip.Type | None = None,
+        t_clip_l: float = AS_T,
+        t_clip_g: float = AS_T,
+        padding: str = "none",
     ) -> io.NodeOutput:
         embedding_a, embedding_b = of_one_length([embedding_a, embedding_b], padding)
         own = {"clip_l": t_clip_l, "clip_g": t_clip_g}
