@@ -6,6 +6,7 @@ import re
 
 from comfy_api.latest import io
 
+from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.interpolation import FIGURE_4_RATIOS
 from .host.embeddings.unread import say_unread
 from .host.prompt.outputs import prompt_outputs
@@ -59,12 +60,20 @@ class DTISlerpSweep(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, **inputs) -> list[str]:
+    def fingerprint_inputs(cls, **inputs: object) -> list[str]:
         """What of the wiring `execute` objects to: the host runs the node again when that has changed."""
         return prompts_that_miss_it()
 
     @classmethod
-    def execute(cls, embedding_a, embedding_b, clip, ratios, method, padding="none") -> io.NodeOutput:
+    def execute(
+        cls,
+        embedding_a: ConceptEmbedding,
+        embedding_b: ConceptEmbedding,
+        clip: io.Clip.Type,
+        ratios: str,
+        method: str,
+        padding: str = "none",
+    ) -> io.NodeOutput:
         embedding_a, embedding_b = of_one_length([embedding_a, embedding_b], padding)
         steps = parsed_ratios(ratios)
         words = [METHODS[method](embedding_a, embedding_b, t, between_name(embedding_a, embedding_b, t)) for t in steps]
