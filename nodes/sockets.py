@@ -15,7 +15,7 @@ def name_input() -> io.String.Input:
     )
 
 
-def if_exists_input(**options) -> io.Combo.Input:
+def if_exists_input(**options: bool) -> io.Combo.Input:
     """What to do where the name is taken; `options` go to the input."""
     return io.Combo.Input(
         "if_exists",
