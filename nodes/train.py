@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from comfy_api.latest import io, ui
+from torch import Tensor
 
 from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.methods import METHODS
@@ -189,25 +191,51 @@ class DTITrain(io.ComfyNode):
     _files = OwnedFiles()
 
     @classmethod
-    def fingerprint_inputs(cls, name, **inputs) -> int:
+    def fingerprint_inputs(cls, name: Sequence[str], **inputs: object) -> int:
         """Changes where the file of an earlier run is gone, so that the host runs the node again."""
         return cls._files.fingerprint(name[0])
 
     @classmethod
-    def validate_inputs(cls, name=(None,), initializer=(None,)) -> bool | str:
+    def validate_inputs(
+        cls, name: Sequence[str | None] = (None,), initializer: Sequence[str | None] = (None,)
+    ) -> bool | str:
         """Refused as the graph is queued, before a checkpoint is loaded for it."""
         return settings_objection(name[0], initializer[0]) or True
 
     @classmethod
-    def execute(cls, images, captions=("",), memory_plan=("auto",), method=("DTI",), **settings) -> io.NodeOutput:
+    def execute(
+        cls,
+        model: Sequence[io.Model.Type],
+        clip: Sequence[io.Clip.Type],
+        vae: Sequence[io.Vae.Type],
+        images: Sequence[Tensor],
+        name: Sequence[str],
+        initializer: Sequence[str],
+        templates: Sequence[str],
+        steps: Sequence[int],
+        batch_size: Sequence[int],
+        resolution: Sequence[int],
+        seed: Sequence[int],
+        learning_rate: Sequence[float],
+        kappa: Sequence[float],
+        magnitude: Sequence[str],
+        n_vectors: Sequence[int],
+        microbatch_size: Sequence[int],
+        save_every: Sequence[int],
+        if_exists: Sequence[str],
+        captions: Sequence[str] = ("",),
+        memory_plan: Sequence[str] = ("auto",),
+        method: Sequence[str] = ("DTI",),
+    ) -> io.NodeOutput:
         # Every input comes as a list, so that a list of pictures is one run and not one run each.
-        one = single_values("DTI Train", {**settings, "memory_plan": memory_plan, "method": method})
+        lists = {key: values for key, values in locals().items() if key not in ("cls", "images", "captions")}
+        one = single_values("DTI Train", lists)
         pictures = [picture for batch in images for picture in batch]
         config = config_of(one)
         if one["templates"] not in TEMPLATES:
             raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
         check_concept(one["clip"], config.initializer, config.n_vectors)
-        captions = captions_by_picture(captions, TEMPLATES[one["templates"]], len(pictures))
+        by_image = captions_by_picture(captions, TEMPLATES[one["templates"]], len(pictures))
         name = free_name(one["name"], one["if_exists"])
         overwrite = one["if_exists"] == "replace"
 
@@ -217,21 +245,21 @@ class DTITrain(io.ComfyNode):
             edge=one["resolution"],
             batch_size=config.batch_size,
             microbatch_size=config.microbatch_size,
-            n_captions=min(config.batch_size, len({caption for several in captions for caption in several})),
+            n_captions=min(config.batch_size, len({caption for several in by_image for caption in several})),
             wanted=one["memory_plan"].removeprefix("auto"),
         )
         config = replace(config, microbatch_size=memory.plan.microbatch_size)
         show_on_node(str(memory), cls.hidden.unique_id)
 
-        data = encode_images(one["vae"], pictures, one["resolution"], captions)
-        notes = training_notes(one["clip"], pictures, captions, one["resolution"], cls.hidden.unique_id)
+        data = encode_images(one["vae"], pictures, one["resolution"], by_image)
+        notes = training_notes(one["clip"], pictures, by_image, one["resolution"], cls.hidden.unique_id)
         states = None
         if config.method == "CrossInit":
             states = EncoderProbe(one["clip"]).last_hidden_states(config.initializer)
         with training_session(one["model"], one["clip"], memory) as (text_encoder, denoiser):
             denoiser.check_latents(data[0])
             denoiser.check_sampling(data[0], text_encoder)
-            texts = text_notes(captions, TEMPLATES)
+            texts = text_notes(by_image, TEMPLATES)
             metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"], texts)
             node_id = cls.hidden.unique_id
             report = RunReport(name, metadata, node_id, config.steps, one["save_every"], overwrite, memory)
