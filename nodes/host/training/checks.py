@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from ....dti_core.training.initializer import check_tokens
 from ...prompt_name import check_embedding_name
 from .text_encoder import sub_tokenizers, token_ids
+
+if TYPE_CHECKING:
+    from comfy.sd import CLIP
 
 # What a prompt reads as weights, groups and calls.
 SYNTAX = re.compile(r"[()\[\]{}<>:|\\]")
@@ -24,7 +28,7 @@ def settings_objection(name: str | None, initializer: str | None) -> str | None:
     return None
 
 
-def check_concept(clip, initializer: str, n_vectors: int) -> None:
+def check_concept(clip: CLIP, initializer: str, n_vectors: int) -> None:
     """Raise ValueError unless the initializer is words of the vocabulary, as many as can be learned."""
     _check_words(initializer)
     check_tokens(initializer, token_ids(sub_tokenizers(clip), initializer), n_vectors)

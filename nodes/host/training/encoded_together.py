@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+if TYPE_CHECKING:
+    from comfy.sd1_clip import SDClipModel
+
 # What the host hands to an encoder for one window: token ids, and tensors in the place of some.
 Window = Sequence[int | Tensor]
+Key = tuple[int, ...]
 
 
 @contextmanager
-def encoded_together(windows: Mapping[torch.nn.Module, Sequence[Window]]) -> Iterator[None]:
+def encoded_together(windows: Mapping[SDClipModel, Sequence[Window]]) -> Iterator[None]:
     """While the context lasts, encoding any of these windows costs each encoder one pass for all of them.
 
     windows: by text encoder (the host's SDClipModel), the windows of all prompts to come.
@@ -35,13 +40,13 @@ def encoded_together(windows: Mapping[torch.nn.Module, Sequence[Window]]) -> Ite
 class _Together:
     """In the place of one encoder's `encode`."""
 
-    def __init__(self, encode, windows: Sequence[Window]) -> None:
+    def __init__(self, encode: Any, windows: Sequence[Window]) -> None:
         self._encode = encode
         self._waiting = {_key(window): window for window in windows}
-        self._rows: dict[tuple, list[object]] = {}
-        self._structure: object = None
+        self._rows: dict[Key, list[Any]] = {}
+        self._structure: Any = None
 
-    def __call__(self, windows: Sequence[Window]):
+    def __call__(self, windows: Sequence[Window]) -> Any:
         for window in windows:
             if _key(window) not in self._rows:
                 self._run(window)
@@ -58,5 +63,5 @@ class _Together:
             self._rows[key] = [leaf[number] if torch.is_tensor(leaf) else leaf for leaf in leaves]
 
 
-def _key(window: Window) -> tuple:
+def _key(window: Window) -> Key:
     return tuple(id(token) if torch.is_tensor(token) else token for token in window)

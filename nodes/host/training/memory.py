@@ -6,12 +6,17 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import comfy.model_management
 import torch
 
 from .footprint import Footprint, footprint_of
 from .memory_plan import MARGIN_BYTES, MemoryPlan, first_that_fits, ladder, peak_bytes, working_bytes
+
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
+    from comfy.sd import CLIP
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +87,14 @@ class TrainingMemory:
 
 
 def plan_memory(
-    model, clip, *, edge: int, batch_size: int, microbatch_size: int, n_captions: int, wanted: str = ""
+    model: ModelPatcher,
+    clip: CLIP,
+    *,
+    edge: int,
+    batch_size: int,
+    microbatch_size: int,
+    n_captions: int,
+    wanted: str = "",
 ) -> TrainingMemory:
     """Choose the fastest plan that fits, before anything is loaded.
 
@@ -121,10 +133,11 @@ def free_memory(device: torch.device) -> float:
     if management.is_device_cpu(device):
         return free
     loaded = (entry for entry in management.current_loaded_models if entry.device == device and entry.model is not None)
-    return free + sum(entry.model_loaded_memory() for entry in loaded) - management.extra_reserved_memory()
+    can_go = float(sum(entry.model_loaded_memory() for entry in loaded))
+    return free + can_go - float(management.extra_reserved_memory())
 
 
-def footprint_on(model, clip, edge: int, n_captions: int) -> Footprint:
+def footprint_on(model: ModelPatcher, clip: CLIP, edge: int, n_captions: int) -> Footprint:
     """What a step takes on the devices that the host has for these models; see `plan_memory`."""
     management = comfy.model_management
     device, text_device = model.load_device, clip.patcher.load_device

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import torch
 from torch import Tensor
 
 from ....dti_core.training.backend import Conditioning
+
+if TYPE_CHECKING:
+    from comfy.model_base import BaseModel
 
 
 class ModelInputs:
@@ -15,15 +20,16 @@ class ModelInputs:
     framing: the host computes them on the CPU, and the text would travel there and back in each pass.
     """
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    def __init__(self, model: BaseModel) -> None:
         self._model = model
         self._behind_text: dict[tuple[int, ...], Tensor | None] = {}
 
-    def __call__(self, conditioning: Conditioning, noise: Tensor, framing: Tensor) -> dict[str, object]:
+    def __call__(self, conditioning: Conditioning, noise: Tensor, framing: Tensor) -> dict[str, Any]:
         """Arguments for `apply_model`, for conditioning of B rows, noise [B, C, H, W] and framing [B, 6] on the CPU."""
         framings = [tuple(row) for row in framing.tolist()]
-        behind = [self._sizes_behind_text(conditioning, noise, row) for row in framings]
-        if conditioning.pooled is not None and all(sizes is not None for sizes in behind):
+        found = [self._sizes_behind_text(conditioning, noise, row) for row in framings]
+        behind = [sizes for sizes in found if sizes is not None]
+        if conditioning.pooled is not None and len(behind) == len(found):
             y = torch.cat([conditioning.pooled, torch.cat(behind)], dim=1)
             return {"c_crossattn": conditioning.context, "y": y}
         samples = [
@@ -48,17 +54,18 @@ class ModelInputs:
         width = conditioning.pooled.shape[1]
         sizes = []
         for value in (0.0, 1.0):
-            text = Conditioning(torch.full((1, 1, conditioning.context.shape[2]), value), torch.full((1, width), value))
+            pooled = torch.full((1, width), value)
+            text = Conditioning(torch.full((1, 1, conditioning.context.shape[2]), value), pooled)
             inputs = self._ask_host(text, torch.zeros(1, *noise.shape[1:]), framing)
             y = inputs.pop("y", None)
             if y is None or list(inputs) != ["c_crossattn"] or not torch.equal(inputs["c_crossattn"], text.context):
                 return None
-            if not torch.equal(y[:, :width], text.pooled):
+            if not torch.equal(y[:, :width], pooled):
                 return None
             sizes.append(y[:, width:])
         return sizes[0].to(noise.device) if torch.equal(*sizes) else None
 
-    def _ask_host(self, conditioning: Conditioning, noise: Tensor, framing: tuple[int, ...]) -> dict[str, object]:
+    def _ask_host(self, conditioning: Conditioning, noise: Tensor, framing: tuple[int, ...]) -> dict[str, Any]:
         height, width, top, left, target_height, target_width = framing
         conds = self._model.extra_conds(
             cross_attn=conditioning.context,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -12,13 +13,16 @@ from ...image_notes import picture_notes
 from ..node_text import show_on_node
 from .text_encoder import sub_tokenizers
 
+if TYPE_CHECKING:
+    from comfy.sd import CLIP
+
 log = logging.getLogger(__name__)
 
 CALL = re.compile(r"embedding:[^\s():]+", re.IGNORECASE)
 
 
 def training_notes(
-    clip, pictures: Sequence[Tensor], captions: Sequence[Sequence[str]], resolution: int, node_id: str
+    clip: CLIP, pictures: Sequence[Tensor], captions: Sequence[Sequence[str]], resolution: int, node_id: str
 ) -> list[str]:
     """Find what is odd, log it, show it on the node, and return it for the text that the node ends with."""
     notes = [*picture_notes(pictures, resolution), *_missing_embeddings(clip, captions)]
@@ -29,7 +33,7 @@ def training_notes(
     return notes
 
 
-def _missing_embeddings(clip, captions: Sequence[Sequence[str]]) -> list[str]:
+def _missing_embeddings(clip: CLIP, captions: Sequence[Sequence[str]]) -> list[str]:
     """A sentence for each `embedding:` in a caption that the host leaves out."""
     calls = {call.rstrip(",") for texts in captions for text in texts for call in CALL.findall(text)}
     heard = {key.removeprefix("clip_") for key in sub_tokenizers(clip)}
@@ -45,6 +49,6 @@ def _missing_embeddings(clip, captions: Sequence[Sequence[str]]) -> list[str]:
     return notes
 
 
-def _has_vectors(windows) -> bool:
+def _has_vectors(windows: Sequence[Sequence[tuple[Any, ...]]]) -> bool:
     """Whether the host's token lists hold anything but token ids."""
     return any(not isinstance(entry[0], int) for window in windows for entry in window)

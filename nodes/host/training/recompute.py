@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import comfy.clip_model
 import comfy.ldm.modules.attention
@@ -14,7 +15,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 # The kinds of layer, and the host's classes behind them.
-LAYERS: dict[str, type[torch.nn.Module]] = {
+LAYERS: dict[str, type[Any]] = {
     "feed_forward": comfy.ldm.modules.attention.FeedForward,
     "transformer_block": comfy.ldm.modules.attention.BasicTransformerBlock,
     "residual_block": comfy.ldm.modules.diffusionmodules.openaimodel.ResBlock,
@@ -28,7 +29,7 @@ PATCHES = frozenset({"patches", "patches_replace"})
 @contextmanager
 def recomputed(kinds: Callable[[], Collection[str]], *modules: torch.nn.Module) -> Iterator[None]:
     """While the context lasts, layers of `kinds()` (asked at each call, of LAYERS) keep their inputs alone."""
-    changed: list[tuple[torch.nn.Module, object]] = []
+    changed: list[tuple[torch.nn.Module, Any]] = []
     try:
         for child in (child for module in modules for child in module.modules()):
             kind = next((kind for kind, layer in LAYERS.items() if isinstance(child, layer)), None)
@@ -43,13 +44,15 @@ def recomputed(kinds: Callable[[], Collection[str]], *modules: torch.nn.Module) 
                 child.forward = before
 
 
-def _forward(forward: Callable, kind: str, kinds: Callable[[], Collection[str]], *args, **kwargs):
+def _forward(
+    forward: Callable[..., Any], kind: str, kinds: Callable[[], Collection[str]], *args: Any, **kwargs: Any
+) -> Any:
     if kind not in kinds() or not torch.is_grad_enabled():
         return forward(*args, **kwargs)
     # What the host notes in its options for the next block (its number) must still be there in backward.
     args, kwargs = _own(args), dict(zip(kwargs, _own(kwargs.values()), strict=True))
 
-    def run(x: Tensor, *rest, **named):
+    def run(x: Tensor, *rest: Any, **named: Any) -> Any:
         # CLIP's layers add their result to their input in place, and that input is what is kept.
         return forward(x.clone() if kind == "text_layer" else x, *rest, **named)
 
@@ -58,5 +61,5 @@ def _forward(forward: Callable, kind: str, kinds: Callable[[], Collection[str]],
     return checkpoint(run, *args, use_reentrant=False, preserve_rng_state=is_patched, **kwargs)
 
 
-def _own(values) -> tuple:
+def _own(values: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(dict(value) if isinstance(value, dict) else value for value in values)

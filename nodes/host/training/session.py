@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 import comfy.model_management
 import torch
@@ -20,10 +21,15 @@ from .recompute import recomputed
 from .text_encoder import HostTextEncoder
 from .weight_casts import casts_made_again
 
+if TYPE_CHECKING:
+    from comfy.model_base import BaseModel
+    from comfy.model_patcher import ModelPatcher
+    from comfy.sd import CLIP
+
 
 @contextmanager
 def training_session(
-    model, clip, memory: TrainingMemory | None = None
+    model: ModelPatcher, clip: CLIP, memory: TrainingMemory | None = None
 ) -> Iterator[tuple[HostTextEncoder, HostDenoiser]]:
     """Load MODEL and CLIP side by side and make them differentiable while the context lasts.
 
@@ -47,7 +53,7 @@ def training_session(
 class _PlacedModels:
     """The two models, loaded as the plan in force says, and differentiable while they are open."""
 
-    def __init__(self, unet, encoders, memory: TrainingMemory | None) -> None:
+    def __init__(self, unet: ModelPatcher, encoders: ModelPatcher, memory: TrainingMemory | None) -> None:
         self.unet, self.encoders = unet, encoders
         self._memory = memory
         self._stack = ExitStack()
@@ -73,7 +79,7 @@ class _PlacedModels:
             comfy.model_management.load_models_gpu([self.unet, self.encoders], memory_required=working)
             if self._plan.stream_text_encoders:
                 _stream(self.encoders, 0)
-            if self._plan.stream_unet:
+            if self._memory is not None and self._plan.stream_unet:
                 _stream(self.unet, self._memory.unet_bytes)
         brought = patch_modules(network_patches(self.unet))
         self._stack.enter_context(differentiable(self.unet.model, self.encoders.model, *brought))
@@ -84,7 +90,7 @@ class _PlacedModels:
             self._stack.enter_context(_computing_in(torch.bfloat16, self.unet.model))
 
 
-def _resident(patcher, socket: str):
+def _resident(patcher: ModelPatcher, socket: str) -> ModelPatcher:
     """A clone whose weights stay where they are put. Hosts from 0.15 on may page them out after each layer."""
     is_dynamic = getattr(patcher, "is_dynamic", None)
     if is_dynamic is None or not is_dynamic():
@@ -99,7 +105,7 @@ def _resident(patcher, socket: str):
         ) from error
 
 
-def _stream(patcher, keep_bytes: float) -> None:
+def _stream(patcher: ModelPatcher, keep_bytes: float) -> None:
     """Leave `keep_bytes` of the weights on the device; the host fetches the others for each layer's pass."""
     patcher.partially_unload(patcher.offload_device, max(0.0, patcher.loaded_size() - keep_bytes))
 
@@ -118,7 +124,7 @@ def _bring_tables(encoders: torch.nn.Module, device: torch.device) -> None:
 
 
 @contextmanager
-def _computing_in(dtype: torch.dtype, model: torch.nn.Module) -> Iterator[None]:
+def _computing_in(dtype: torch.dtype, model: BaseModel) -> Iterator[None]:
     """As the host's `set_model_compute_dtype`, which would load the model anew before and after."""
     casting = [child for child in model.modules() if hasattr(child, "comfy_cast_weights")]
     before = [(child, vars(child).get("comfy_cast_weights")) for child in casting]
