@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from comfy.sd1_clip import SDTokenizer
 
 from ....dti_core.embedding import ConceptEmbedding
 from ...prompt_name import trigger
+
+if TYPE_CHECKING:
+    from comfy.sd import CLIP
 
 
 class Rows(Protocol):
@@ -23,7 +26,7 @@ class Rows(Protocol):
     def __getitem__(self, row: int) -> object: ...
 
 
-def clip_with_embedding(clip, embedding: ConceptEmbedding) -> tuple[object, str]:
+def clip_with_embedding(clip: CLIP, embedding: ConceptEmbedding) -> tuple[CLIP, str]:
     """A clone of `clip` whose prompts understand the embedding, and the trigger text for it.
 
     Nothing is written to disk. The name carries a digest of the values: so it hides no file, and of two
@@ -35,7 +38,7 @@ def clip_with_embedding(clip, embedding: ConceptEmbedding) -> tuple[object, str]
     return clip_with_rows(clip, name, rows), trigger(name)
 
 
-def clip_with_rows(clip, name: str, rows: Mapping[str, Rows]):
+def clip_with_rows(clip: CLIP, name: str, rows: Mapping[str, Rows]) -> CLIP:
     """A clone of `clip` to whose prompts `embedding:name` means `rows[key]` in the encoder `key`.
 
     The clone has a copy of the tokenizer, and what is cloned from it keeps that one; the given CLIP is not touched.
@@ -53,16 +56,16 @@ class _Knowing:
 
     dti_known: Mapping[str, Rows]
 
-    def _try_get_embedding(self, embedding_name: str) -> tuple:
+    def _try_get_embedding(self, embedding_name: str) -> tuple[Any, ...]:
         # Newer hosts also return the name that they looked for.
-        found, *looked_for, leftover = super()._try_get_embedding(embedding_name)
+        found, *looked_for, leftover = super()._try_get_embedding(embedding_name)  # type: ignore[misc]
         name = looked_for[0] if looked_for else embedding_name.split()[0]
         known = self.dti_known.get(name, self.dti_known.get(name.strip(",")))
         return (found if known is None else known, *looked_for, leftover)
 
 
 def _knowing(tokenizer: SDTokenizer, name: str, rows: Rows) -> SDTokenizer:
-    kind = type(tokenizer)
+    kind: Any = type(tokenizer)
     if not issubclass(kind, _Knowing):
         kind = type(kind.__name__, (_Knowing, kind), {})
     copied = kind.__new__(kind)

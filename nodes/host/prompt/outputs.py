@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ....dti_core.embedding import ConceptEmbedding
@@ -11,8 +13,11 @@ from ..training.text_encoder import check_fits
 from .clip import clip_with_embedding
 from .trigger_wiring import prompts_that_miss_it
 
+if TYPE_CHECKING:
+    from comfy.sd import CLIP
 
-def prompt_outputs(clip, embedding: ConceptEmbedding) -> tuple[object, object]:
+
+def prompt_outputs(clip: CLIP | None, embedding: ConceptEmbedding) -> tuple[object, object]:
     """The CLIP and the trigger text by which prompts understand an embedding that is in memory.
 
     Without a CLIP there is neither; whatever is connected to the trigger then stops with a message. Raises
@@ -34,7 +39,7 @@ def prompt_outputs(clip, embedding: ConceptEmbedding) -> tuple[object, object]:
     return clip_with_embedding(clip, embedding)
 
 
-def file_outputs(clip, embedding: ConceptEmbedding) -> tuple[object, object]:
+def file_outputs(clip: CLIP | None, embedding: ConceptEmbedding) -> tuple[object, object]:
     """The same for an embedding from a file, which keeps its own name where every prompt reads it alike."""
     if not prompt_reads(embedding):
         return prompt_outputs(clip, embedding)

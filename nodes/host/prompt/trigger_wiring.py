@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from comfy_execution.graph_utils import is_link
 from comfy_execution.utils import get_executing_context
@@ -16,6 +17,7 @@ CLIP_OUTPUT, TRIGGER_OUTPUT = 1, 2
 TEXT_TYPES = ("STRING", "*", "COMFY_MATCHTYPE_V3")
 
 Output = tuple[str, int]
+Graph = dict[str, dict[str, Any]]
 
 
 def prompts_that_miss_it() -> list[str]:
@@ -33,7 +35,7 @@ def prompts_that_miss_it() -> list[str]:
     ]
 
 
-def _running_graph() -> tuple[dict, str]:
+def _running_graph() -> tuple[Graph, str]:
     """The graph that runs, as posted, and the node; without a host's queue neither is known."""
     context = get_executing_context()
     if context is not None:
@@ -44,7 +46,7 @@ def _running_graph() -> tuple[dict, str]:
     return {}, ""
 
 
-def _readers(graph: dict, trigger: Output) -> Iterator[str]:
+def _readers(graph: Graph, trigger: Output) -> Iterator[str]:
     """Nodes that the text reaches, straight or through nodes that make another text of it."""
     texts = [trigger]
     seen = set()
@@ -57,7 +59,7 @@ def _readers(graph: dict, trigger: Output) -> Iterator[str]:
                 yield reader
 
 
-def _comes_through(graph: dict, output: Output, wanted: Output) -> bool:
+def _comes_through(graph: Graph, output: Output, wanted: Output) -> bool:
     todo, seen = [output], {output}
     while todo:
         current = todo.pop()
@@ -69,16 +71,16 @@ def _comes_through(graph: dict, output: Output, wanted: Output) -> bool:
     return False
 
 
-def _sources(graph: dict, node_id: str) -> list[Output]:
+def _sources(graph: Graph, node_id: str) -> list[Output]:
     inputs = graph[node_id]["inputs"].values() if node_id in graph else ()
     return [(value[0], int(value[1])) for value in inputs if is_link(value)]
 
 
-def _type(graph: dict, output: Output) -> str:
+def _type(graph: Graph, output: Output) -> str:
     types = _types(graph, output[0])
     return types[output[1]] if output[1] < len(types) else ""
 
 
-def _types(graph: dict, node_id: str) -> list[str]:
+def _types(graph: Graph, node_id: str) -> list[str]:
     kind = nodes.NODE_CLASS_MAPPINGS.get(graph[node_id]["class_type"]) if node_id in graph else None
     return [str(t) for t in getattr(kind, "RETURN_TYPES", ())]
