@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import comfy.sd1_clip
@@ -79,7 +79,7 @@ def prompt_reads(embedding: ConceptEmbedding) -> bool:
     )
 
 
-def reads(name: str, directories, key: str, rows: Tensor) -> bool:
+def reads(name: str, directories: Iterable[str], key: str, rows: Tensor) -> bool:
     """Whether the host's own loader finds `rows` in `directories` for the encoder `key`."""
     try:
         loaded = comfy.sd1_clip.load_embed(name, directories, rows.shape[1], key)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ....dti_core.embedding import ConceptEmbedding
 from ...prompt_name import trigger
 from ..prompt.outputs import no_trigger
 from .saving import check_reload, keep
+
+if TYPE_CHECKING:
+    from comfy.sd import CLIP
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +28,7 @@ class SavedResult:
     path: Path | None
 
 
-def save_result(clip, embedding: ConceptEmbedding, replace: bool) -> SavedResult:
+def save_result(clip: CLIP, embedding: ConceptEmbedding, replace: bool) -> SavedResult:
     """Save what was trained. Whatever goes wrong here, hours of training are not to be lost to it."""
     wanted = embedding.name
     try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import folder_paths
 import torch
@@ -16,6 +17,9 @@ from ....dti_core.merging import renamed
 from ...prompt_name import check_embedding_name, trigger
 from ..training.text_encoder import sub_tokenizers
 from .folder import all_files, files_called, reads
+
+if TYPE_CHECKING:
+    from comfy.sd import CLIP
 
 # How often a name is chosen anew where others take it at the same moment.
 ATTEMPTS = 20
@@ -88,7 +92,7 @@ def keep(embedding: ConceptEmbedding, replace: bool) -> tuple[ConceptEmbedding, 
     return save_to_folder(embedding, "number")
 
 
-def check_reload(clip, embedding: ConceptEmbedding) -> None:
+def check_reload(clip: CLIP, embedding: ConceptEmbedding) -> None:
     """Read the saved embedding as a prompt would, encoder by encoder. Raises RuntimeError where it differs."""
     for key, tokenizer in sub_tokenizers(clip).items():
         _check_reads(embedding, tokenizer.embedding_directory, key)
@@ -144,7 +148,7 @@ def _gives_way(path: Path, own: Path) -> bool:
     return path.suffix != "" and path.with_suffix("") == own.with_suffix("")
 
 
-def _check_reads(embedding: ConceptEmbedding, directories, key: str) -> None:
+def _check_reads(embedding: ConceptEmbedding, directories: Iterable[str], key: str) -> None:
     if not reads(embedding.name, directories, key, embedding.vectors[key]):
         files = ", ".join(map(str, files_called(embedding.name)))
         raise RuntimeError(

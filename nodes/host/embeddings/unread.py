@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ....dti_core.embedding import ConceptEmbedding
 from ..node_text import show_on_node
 from ..training.text_encoder import unread
 
+if TYPE_CHECKING:
+    from comfy.sd import CLIP
 
-def say_unread(clip, embedding: ConceptEmbedding, node_id: str) -> None:
+
+def say_unread(clip: CLIP | None, embedding: ConceptEmbedding, node_id: str) -> None:
     """Name on the node `node_id` what `clip`, where there is one, does not read."""
     if clip is not None and (rest := unread(clip, embedding)):
         show_on_node(rest, node_id)
