@@ -96,7 +96,7 @@ def _colour(image: Image.Image) -> np.ndarray:
     if profile:
         try:
             own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-            flat = ImageCms.profileToProfile(flat, own, srgb, outputMode="RGB")
+            flat = ImageCms.profileToProfile(flat, own, srgb, outputMode="RGB") or flat
         except (ImportError, OSError, ImageCms.PyCMSError):
             pass  # as every viewer does with a profile of another kind
     return np.asarray(flat.convert("RGB")).astype(np.float32) / 255

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import comfy.model_management
 import torch
@@ -13,6 +14,9 @@ from ...dti_core.analysis.position_attenuation import FirstNorm
 from ...dti_core.merging import repeated
 from .training.text_encoder import HostTextEncoder
 
+if TYPE_CHECKING:
+    from comfy.sd import CLIP
+
 
 class EncoderProbe:
     """Reads a CLIP's text encoders; loads their weights as a prompt would and changes nothing.
@@ -21,7 +25,7 @@ class EncoderProbe:
     first_norms: by encoder key; None for encoders without a table of positions (T5, Gemma).
     """
 
-    def __init__(self, clip) -> None:
+    def __init__(self, clip: CLIP) -> None:
         comfy.model_management.load_models_gpu([clip.patcher])
         self.text_encoder = HostTextEncoder(clip, clip.cond_stage_model)
         self._transformers = {
@@ -92,11 +96,11 @@ def _recorded(transformers: Mapping[str, torch.nn.Module]) -> Iterator[dict[str,
             hook.remove()
 
 
-def _note_input(states: list[Tensor]):
+def _note_input(states: list[Tensor]) -> Callable[..., None]:
     return lambda block, args, kwargs: states.append(_plain(args[0] if args else kwargs["x"]))
 
 
-def _note_output(states: list[Tensor]):
+def _note_output(states: list[Tensor]) -> Callable[..., None]:
     # T5's blocks return more than the hidden state.
     return lambda block, args, output: states.append(_plain(output[0] if isinstance(output, tuple) else output))
 

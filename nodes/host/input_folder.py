@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import folder_paths
@@ -62,5 +63,5 @@ def _path_below_input(folder: str) -> Path:
     return Path(path)
 
 
-def _some(names) -> str:
+def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -121,7 +121,7 @@ def _draw_norms(axes: Axes, page: EncoderPage) -> None:
     low, high = min([times.min(), *shown]), max([times.max(), *shown])
     axes.set_xlim(*_limits(low, high))
     _times_axis(axes, mean)
-    axes.hist(times, bins=np.geomspace(times.min(), times.max() * 1.0001, 60), color=WORDS)
+    axes.hist(times, bins=list(np.geomspace(times.min(), times.max() * 1.0001, 60)), color=WORDS)
     axes.set_ylim(0, axes.get_ylim()[1] * 1.25)
     for start, name, colour, _ in BANDS:
         axes.text(
@@ -149,8 +149,8 @@ def _draw_position(axes: Axes, page: EncoderPage) -> None:
         axes.plot(curve.magnitudes / mean, curve.shares, color=colour, alpha=0.55, zorder=2)
         times = [vector.times_mean for vector in inspection.norms.vectors]
         axes.plot(times, curve.own, marker, color=colour, markersize=12, markeredgecolor="white", zorder=3)
+        axes.set_xlim(float(curve.magnitudes[0] / mean), float(curve.magnitudes[-1] / mean))
     axes.set_yscale("log")
-    axes.set_xlim(float(curve.magnitudes[0] / mean), float(curve.magnitudes[-1] / mean))
     _times_axis(axes, mean)
     low, high = axes.get_ylim()
     axes.set_yticks(SHARES, [f"{100 * share:g} %" for share in SHARES])
