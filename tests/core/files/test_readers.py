@@ -138,8 +138,8 @@ def pipeline(tokenizer_folder: Path) -> SimpleNamespace:
     """What diffusers' loader works on: a tokenizer and a text encoder each of small CLIP-L and CLIP-G."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what the packages say of each other while they load
-        transformers = pytest.importorskip("transformers", reason="transformers is not installed, and diffusers needs it")
-        loader = pytest.importorskip("diffusers.loaders.textual_inversion", reason="diffusers is not installed, and is the reader here")
+        transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+        loader = pytest.importorskip("diffusers.loaders.textual_inversion", reason="diffusers is not installed")
 
     pipe = type("Pipeline", (loader.TextualInversionLoaderMixin,), {"components": {}, "hf_device_map": None})()
     for suffix, width in (("", 768), ("_2", 1280)):
