@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,7 +14,10 @@ from ....dti_core.training.objective import per_sample_mse
 from .model_inputs import ModelInputs
 from .model_patches import Patch, network_patches
 from .network import Network
-from .sampling_kind import kind_of, noise_ratios, own_sampling, training_error
+from .sampling_kind import ModelSampling, kind_of, noise_ratios, own_sampling, training_error
+
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
 
 # Of the latents that are tried where the sampling is in question.
 LARGEST_EDGE = 64
@@ -25,7 +29,7 @@ class HostDenoiser:
     patcher: a loaded ModelPatcher. patches: those of its `network_patches` that take part; None for all.
     """
 
-    def __init__(self, patcher, patches: Sequence[Patch] | None = None) -> None:
+    def __init__(self, patcher: ModelPatcher, patches: Sequence[Patch] | None = None) -> None:
         self._model = patcher.model
         self._sampling = patcher.get_model_object("model_sampling")
         self._is_resampled = "model_sampling" in patcher.object_patches
@@ -40,7 +44,7 @@ class HostDenoiser:
 
     def sigmas(self, u: Tensor) -> Tensor:
         """See `dti_core.training.backend.Denoiser`."""
-        schedule = self._sampling.sigmas.float()
+        schedule: Tensor = self._sampling.sigmas.float()
         return schedule[(u * len(schedule)).long().to(schedule.device)]
 
     def loss(
@@ -94,7 +98,9 @@ class HostDenoiser:
             )
 
     @torch.no_grad()
-    def _image_error(self, sampling, levels: Tensor, image: TrainingImage, conditioning: Conditioning) -> float:
+    def _image_error(
+        self, sampling: ModelSampling, levels: Tensor, image: TrainingImage, conditioning: Conditioning
+    ) -> float:
         """How far the image is missed from these ratios of noise to image: 1 for who shows its mean."""
         edge = min(*image.mean.shape[-2:], LARGEST_EDGE)
         x0 = self._model.process_latent_in(image.mean[None, :, :edge, :edge].to(self.device))
@@ -114,5 +120,6 @@ class HostDenoiser:
         return sum(errors) / len(errors)
 
 
-def _compute_dtype(patcher) -> torch.dtype:
-    return patcher.get_model_object("manual_cast_dtype") or patcher.model.get_dtype()
+def _compute_dtype(patcher: ModelPatcher) -> torch.dtype:
+    dtype: torch.dtype = patcher.get_model_object("manual_cast_dtype") or patcher.model.get_dtype()
+    return dtype

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import comfy.ops
 import torch
@@ -17,9 +18,10 @@ def full_precision(*modules: torch.nn.Module) -> Iterator[None]:
     hosts cut the gradient there without a word, others pass it on as if nothing had been rounded.
     """
     fp8_linear = comfy.ops.fp8_linear
-    changed: list[tuple[torch.nn.Module, bool]] = []
+    changed: list[tuple[Any, bool]] = []
     try:
         comfy.ops.fp8_linear = _not_in_8_bits
+        child: Any  # a layer of the host's
         for child in (child for module in modules for child in module.modules()):
             if hasattr(child, "_full_precision_mm"):
                 changed.append((child, child._full_precision_mm))
@@ -31,5 +33,5 @@ def full_precision(*modules: torch.nn.Module) -> Iterator[None]:
             child._full_precision_mm = before
 
 
-def _not_in_8_bits(layer, x):
+def _not_in_8_bits(layer: torch.nn.Module, x: torch.Tensor) -> None:
     return None  # what the host takes for "cannot be done", and casts the weight

@@ -48,7 +48,7 @@ def _cuts_refused(*modules: torch.nn.Module) -> Iterator[None]:
             hook.remove()
 
 
-def _refuse_cut(name: str, layer: torch.nn.Module, args: tuple, result: object) -> None:
+def _refuse_cut(name: str, layer: torch.nn.Module, args: tuple[object, ...], result: object) -> None:
     takes_gradient = torch.is_grad_enabled() and any(torch.is_tensor(arg) and arg.requires_grad for arg in args)
     if takes_gradient and torch.is_tensor(result) and not result.requires_grad:
         raise ValueError(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePath
+from types import CellType
+from typing import TYPE_CHECKING, Any
 
 import torch
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
 
 # They make sampling faster by leaving passes out or by compiling; in training there is nothing for them to do.
 SHORTCUTS = {"easycache": "EasyCache", "lazycache": "LazyCache", "torch.compile": "TorchCompileModel"}
@@ -25,14 +30,14 @@ class Patch:
     """
 
     owner: str
-    place: tuple
+    place: tuple[Any, ...]
     function: object
 
 
-def network_patches(patcher) -> list[Patch]:
+def network_patches(patcher: ModelPatcher) -> list[Patch]:
     """What sampling with this ModelPatcher runs in its network, `SHORTCUTS` left out."""
     options = patcher.model_options.get("transformer_options", {})
-    found = [
+    found: list[tuple[tuple[Any, ...], object]] = [
         (("patches", name), function)
         for name, functions in options.get("patches", {}).items()
         for function in functions
@@ -56,13 +61,13 @@ def network_patches(patcher) -> list[Patch]:
     return [Patch(_owner(function), place, function) for place, function in found]
 
 
-def shortcuts(patcher) -> list[str]:
+def shortcuts(patcher: ModelPatcher) -> list[str]:
     """The names of the `SHORTCUTS` that this ModelPatcher carries."""
     keys = {key for wrappers in patcher.wrappers.values() for key in wrappers}
     return [name for key, name in SHORTCUTS.items() if key in keys]
 
 
-def transformer_options(patcher, patches: Sequence[Patch]) -> dict[str, object]:
+def transformer_options(patcher: ModelPatcher, patches: Sequence[Patch]) -> dict[str, Any]:
     """The MODEL's own options for its network, with these patches alone."""
     own = patcher.model_options.get("transformer_options", {})
     options = {name: value for name, value in own.items() if name not in _KINDS}
@@ -101,7 +106,7 @@ def _modules(value: object, depth: int) -> list[torch.nn.Module]:
     return [module for one in inner for module in _modules(one, depth - 1)]
 
 
-def _is_full(cell) -> bool:
+def _is_full(cell: CellType) -> bool:
     try:
         return cell.cell_contents is not None
     except ValueError:  # a variable that has not been set yet
@@ -113,7 +118,7 @@ def _writable(function: object) -> object:
     if not callable(function):  # some places hold pairs
         return function
 
-    def call(*args, **kwargs):
+    def call(*args: object, **kwargs: object) -> Any:
         with torch.autograd.graph.saved_tensors_hooks(_copy, _same):
             return function(*args, **kwargs)
 
@@ -134,5 +139,5 @@ def _owner(function: object) -> str:
         return _owner(function[-1])
     if isinstance(function, partial):
         return _owner(function.func)
-    made: Callable = function if hasattr(function, "__qualname__") else type(function)
+    made: Any = function if hasattr(function, "__qualname__") else type(function)
     return f"{made.__qualname__.split('.')[0]} ({PurePath(str(made.__module__).replace('.', '/')).name})"

@@ -5,12 +5,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import comfy.ldm.modules.attention
 import torch
 from torch import Tensor
 
 from .model_patches import Patch, transformer_options
+
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
 
 
 class Network:
@@ -19,11 +23,11 @@ class Network:
     patcher: a loaded ModelPatcher. patches: those of its patches that take part.
     """
 
-    def __init__(self, patcher, patches: Sequence[Patch]) -> None:
+    def __init__(self, patcher: ModelPatcher, patches: Sequence[Patch]) -> None:
         self._model = patcher.model
         self._device: torch.device = patcher.load_device
         self._is_patched = bool(patches)
-        self._around = next((patch.function for patch in patches if patch.place == ()), None)
+        self._around: Any = next((patch.function for patch in patches if patch.place == ()), None)
         schedule = patcher.get_model_object("model_sampling").sigmas
         self._options = {
             **transformer_options(patcher, patches),
@@ -51,9 +55,11 @@ class Network:
         options = {**self._options, "sigmas": sigma, "uuids": [uuid.uuid4()]}
         arguments = {**inputs, "transformer_options": options}
         if self._around is None:
-            return self._model.apply_model(x_t, sigma, **arguments)
+            denoised: Tensor = self._model.apply_model(x_t, sigma, **arguments)
+            return denoised
         call = {"input": x_t, "timestep": sigma, "c": arguments, "cond_or_uncond": [0]}
-        return self._around(self._model.apply_model, call)
+        denoised = self._around(self._model.apply_model, call)
+        return denoised
 
     @contextmanager
     def _seeded(self) -> Iterator[None]:
@@ -64,5 +70,5 @@ class Network:
             yield
 
 
-def _differentiable_attention(func, *args, **kwargs):
+def _differentiable_attention(func: object, *args: object, **kwargs: object) -> Any:
     return comfy.ldm.modules.attention.attention_pytorch(*args, **kwargs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,13 +13,16 @@ from ....dti_core.training.backend import Conditioning
 from .denoiser import HostDenoiser
 from .model_patches import Patch, network_patches, shortcuts
 
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
+
 log = logging.getLogger(__name__)
 
 NOISE_LEVELS = (0.999, 0.5, 0.1)  # a patch may work on some of them only
 EDGE = 32  # of the latents that are tried
 
 
-def check_patches(patcher, conditioning: Conditioning) -> None:
+def check_patches(patcher: ModelPatcher, conditioning: Conditioning) -> None:
     """Raise ValueError, by name, where something in the network has no right gradient. Call inside `differentiable`.
 
     patcher: a loaded ModelPatcher. conditioning: of one row.
@@ -39,7 +43,7 @@ def check_patches(patcher, conditioning: Conditioning) -> None:
     ) from error
 
 
-def _failure(patcher, patches: Sequence[Patch], conditioning: Conditioning) -> Exception | None:
+def _failure(patcher: ModelPatcher, patches: Sequence[Patch], conditioning: Conditioning) -> Exception | None:
     """What goes wrong when passes with these patches are differentiated."""
     if not patches:
         return None

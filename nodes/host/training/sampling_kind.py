@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import comfy.model_base
 import comfy.model_sampling
-import torch
 from torch import Tensor
 
 from ....dti_core.training.objective import noise_error, velocity_error
 
+if TYPE_CHECKING:
+    from comfy.model_base import BaseModel
 
-def training_error(sampling) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+# A class that the host puts together for each model: the noise schedule, and what is predicted.
+ModelSampling = Any
+
+
+def training_error(sampling: ModelSampling) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """The error in which the checkpoint was trained, for the host's `model_sampling`.
 
     Raises ValueError for a kind of sampling whose objective is not known here.
@@ -31,19 +37,21 @@ def training_error(sampling) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     )
 
 
-def kind_of(sampling) -> str:
+def kind_of(sampling: ModelSampling) -> str:
     """The names of the host's classes behind it: what is predicted, and how noise levels are told to the network."""
     kinds = [kind.__name__ for kind in type(sampling).__mro__ if kind.__module__ == comfy.model_sampling.__name__]
     return " + ".join(kinds)
 
 
-def own_sampling(model) -> torch.nn.Module:
+def own_sampling(model: BaseModel) -> ModelSampling:
     """The sampling that the checkpoint itself is taken for, whatever nodes have made of it since."""
     return comfy.model_base.model_sampling(model.model_config, model.model_type)
 
 
-def noise_ratios(sampling) -> Tensor:
+def noise_ratios(sampling: ModelSampling) -> Tensor:
     """The schedule as noise to image, the same measure for every kind: `[n]`."""
     sigmas = sampling.sigmas.float()
     one, none = sigmas.new_ones(len(sigmas), 1, 1, 1), sigmas.new_zeros(len(sigmas), 1, 1, 1)
-    return (sampling.noise_scaling(sigmas, one, none) / sampling.noise_scaling(sigmas, none, one)).flatten()
+    noise, image = sampling.noise_scaling(sigmas, one, none), sampling.noise_scaling(sigmas, none, one)
+    ratios: Tensor = (noise / image).flatten()
+    return ratios

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import comfy.model_management
 import torch
-from comfy.sd1_clip import SDTokenizer
+from comfy.sd1_clip import SD1ClipModel, SDClipModel, SDTokenizer
 from torch import Tensor
 
 from ....dti_core.analysis.token_text import check_known
@@ -21,11 +22,16 @@ from ..prompt.clip import clip_with_rows
 from ..prompt.slots import Slot, Slots
 from .encoded_together import Window, encoded_together
 
+if TYPE_CHECKING:
+    from comfy.sd import CLIP
+
 # The name by which a caption calls the concept.
 SLOTS = "dti_slots"
+# The host's: by encoder, windows of (token id, tensor or `Slot`; weight).
+TokenLists = dict[str, list[list[tuple[Any, float]]]]
 
 
-def sub_tokenizers(clip) -> dict[str, SDTokenizer]:
+def sub_tokenizers(clip: CLIP) -> dict[str, SDTokenizer]:
     """The tokenizer of every text encoder of a CLIP by encoder key ("clip_l", "clip_g", ...).
 
     A family may share a tokenizer of more encoders than a model has: SDXL's refiner has no "clip_l".
@@ -37,12 +43,12 @@ def sub_tokenizers(clip) -> dict[str, SDTokenizer]:
     }
 
 
-def check_fits(clip, embedding: ConceptEmbedding) -> None:
+def check_fits(clip: CLIP, embedding: ConceptEmbedding) -> None:
     """Raise ValueError where the embedding has no vectors of the right width for an encoder of `clip`."""
     check_widths(embedding, _widths(clip))
 
 
-def unread(clip, embedding: ConceptEmbedding) -> str:
+def unread(clip: CLIP, embedding: ConceptEmbedding) -> str:
     """A sentence on encoders that the embedding has and `clip` lacks; "" without any."""
     return unread_encoders(embedding, _widths(clip))
 
@@ -54,7 +60,7 @@ class HostTextEncoder:
     device: where the conditioning is wanted; None for where the host puts it, which may be the CPU.
     """
 
-    def __init__(self, clip, model: torch.nn.Module, device: torch.device | None = None) -> None:
+    def __init__(self, clip: CLIP, model: SD1ClipModel, device: torch.device | None = None) -> None:
         self._clip = clip
         self._device = device
         self._model = model
@@ -62,7 +68,7 @@ class HostTextEncoder:
         self.vocabularies: Mapping[str, Vocabulary] = {
             key: _vocabulary(key, getattr(model, key), tokenizer) for key, tokenizer in self._tokenizers.items()
         }
-        self._tokens: dict[tuple[str, int], dict] = {}
+        self._tokens: dict[tuple[str, int], TokenLists] = {}
 
     def token_ids(self, text: str) -> dict[str, list[int]]:
         """Token ids by encoder key. Raises ValueError where a word is not in the vocabulary."""
@@ -82,8 +88,8 @@ class HostTextEncoder:
         # Captions beyond 75 tokens come in several windows. Repeating the shorter ones changes nothing in
         # attention, and is how the host brings prompts of unequal length together.
         length = math.lcm(*(context.shape[1] for context in contexts))
-        contexts = [context.repeat(1, length // context.shape[1], 1) for context in contexts]
-        return Conditioning(torch.cat(contexts), None if pooled[0] is None else torch.cat(pooled))
+        repeated = [context.repeat(1, length // context.shape[1], 1) for context in contexts]
+        return Conditioning(torch.cat(repeated), None if pooled[0] is None else torch.cat(pooled))
 
     def slot_positions(self, caption: str, n_vectors: int) -> dict[str, list[tuple[int, int]]]:
         """Where the concept's vectors stand in the tokens of `caption`, as (window, position), by encoder key."""
@@ -97,7 +103,7 @@ class HostTextEncoder:
             for name, windows in self._slots(caption, n_vectors).items()
         }
 
-    def _tokens_of(self, caption: str, n_vectors: int, rows: Mapping[str, Sequence[Tensor]]) -> dict:
+    def _tokens_of(self, caption: str, n_vectors: int, rows: Mapping[str, Sequence[Tensor]]) -> TokenLists:
         return {
             name: [
                 [(_fill(token, rows[_encoder_key(name, rows)]), weight) for token, weight in window]
@@ -106,7 +112,7 @@ class HostTextEncoder:
             for name, windows in self._slots(caption, n_vectors).items()
         }
 
-    def _windows(self, prompts: Sequence[dict]) -> dict[torch.nn.Module, list[Window]]:
+    def _windows(self, prompts: Sequence[TokenLists]) -> dict[SDClipModel, list[Window]]:
         return {
             getattr(self._model, _encoder_key(name, self.vocabularies)): [
                 [token for token, _ in window] for tokens in prompts for window in tokens[name]
@@ -114,7 +120,7 @@ class HostTextEncoder:
             for name in prompts[0]
         }
 
-    def _slots(self, caption: str, n_vectors: int) -> dict:
+    def _slots(self, caption: str, n_vectors: int) -> TokenLists:
         """The caption's tokens with a `Slot` where each vector goes."""
         if (caption, n_vectors) not in self._tokens:
             known = self.vocabularies
@@ -155,11 +161,11 @@ def _encoder_key(name: str, vectors: Mapping[str, object]) -> str:
     return name if name in vectors else f"clip_{name}"
 
 
-def _widths(clip) -> dict[str, int]:
+def _widths(clip: CLIP) -> dict[str, int]:
     return {key: tokenizer.embedding_size for key, tokenizer in sub_tokenizers(clip).items()}
 
 
-def _vocabulary(key: str, encoder: torch.nn.Module, tokenizer: SDTokenizer) -> Vocabulary:
+def _vocabulary(key: str, encoder: SDClipModel, tokenizer: SDTokenizer) -> Vocabulary:
     table = encoder.transformer.get_input_embeddings()
     if getattr(table, "weight", None) is None:
         raise ValueError(
@@ -180,4 +186,5 @@ def token_ids(tokenizers: Mapping[str, SDTokenizer], text: str) -> dict[str, lis
 
 def _token_ids(tokenizer: SDTokenizer, text: str) -> list[int]:
     end = -1 if tokenizer.tokenizer_adds_end_token else None
-    return tokenizer.tokenizer(text)["input_ids"][tokenizer.tokens_start : end]
+    ids: list[int] = tokenizer.tokenizer(text)["input_ids"][tokenizer.tokens_start : end]
+    return ids

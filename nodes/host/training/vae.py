@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,11 +12,14 @@ from torch import Tensor
 from ....dti_core.training.data import TrainingImage
 from ....dti_core.training.pixels import check_pixels, resize_short_side
 
+if TYPE_CHECKING:
+    from comfy.sd import VAE
+
 log = logging.getLogger(__name__)
 
 
 def encode_images(
-    vae, pictures: Sequence[Tensor], resolution: int, captions: Sequence[tuple[str, ...]]
+    vae: VAE, pictures: Sequence[Tensor], resolution: int, captions: Sequence[tuple[str, ...]]
 ) -> list[TrainingImage]:
     """Bring pictures (`[H, W, 3]` in [0, 1], any sizes) to training size and encode each once.
 
@@ -24,12 +28,12 @@ def encode_images(
     for number, picture in enumerate(pictures, start=1):
         check_pixels(picture, f"picture {number} of {len(pictures)}")
     return [
-        _encode(vae, resize_short_side(picture, resolution), tuple(picture.shape[:2]), texts)
+        _encode(vae, resize_short_side(picture, resolution), (picture.shape[0], picture.shape[1]), texts)
         for picture, texts in zip(pictures, captions, strict=True)
     ]
 
 
-def _encode(vae, pixels: Tensor, original_size: tuple[int, int], captions: tuple[str, ...]) -> TrainingImage:
+def _encode(vae: VAE, pixels: Tensor, original_size: tuple[int, int], captions: tuple[str, ...]) -> TrainingImage:
     """Encode one picture to the VAE's posterior.
 
     `vae.encode` returns a point; the mean and the deviation behind it are read where they enter the
@@ -52,11 +56,12 @@ def _encode(vae, pixels: Tensor, original_size: tuple[int, int], captions: tuple
     return TrainingImage(mean, std, original_size, captions, scale)
 
 
-def _encode_with(vae, pixels: Tensor, hook: Callable) -> Tensor:
+def _encode_with(vae: VAE, pixels: Tensor, hook: Callable[..., Any]) -> Tensor:
     """Encode while `hook` follows the regularizer; what it returns takes the place of the regularizer's result."""
     handle = getattr(vae.first_stage_model, "regularization", torch.nn.Identity()).register_forward_hook(hook)
     try:
-        return vae.encode(pixels.unsqueeze(0))
+        latents: Tensor = vae.encode(pixels.unsqueeze(0))
+        return latents
     finally:
         handle.remove()
 

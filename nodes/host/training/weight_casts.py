@@ -41,9 +41,17 @@ def casts_made_again() -> Iterator[None]:
     and a recomputed block (see `recompute`) holds its weights until its own backward.
     """
     original = comfy.ops.cast_bias_weight
-    made: dict[int, tuple[weakref.ref, torch.nn.Module, dict[str, object]]] = {}
+    made: dict[int, tuple[weakref.ref[torch.UntypedStorage], torch.nn.Module, dict[str, object]]] = {}
 
-    def cast(module, input=None, dtype=None, device=None, bias_dtype=None, offloadable=False, **options):
+    def cast(
+        module: torch.nn.Module,
+        input: Tensor | None = None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+        bias_dtype: torch.dtype | None = None,
+        offloadable: bool = False,
+        **options: object,
+    ) -> tuple[object, ...]:
         weight, bias = original(module, input, dtype, device, bias_dtype, offloadable=False, **options)
         weight = _values(weight)
         if type(weight) is Tensor and weight is not module.weight:
@@ -60,7 +68,7 @@ def casts_made_again() -> Iterator[None]:
             return tensor
         _, module, options = entry
         return _Cast(
-            module, tensor.dtype, tensor.device, options, tensor.size(), tensor.stride(), tensor.storage_offset()
+            module, tensor.dtype, tensor.device, options, tensor.size(), tensor.stride(), int(tensor.storage_offset())
         )
 
     def unpack(kept: Tensor | _Cast) -> Tensor:
