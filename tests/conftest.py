@@ -24,6 +24,7 @@ MARKS = {
     "nodes": ("comfyui",),
     "host": ("comfyui",),
     "browser": ("comfyui", "browser"),
+    "backends": ("comfyui",),
     "benchmarks": ("comfyui", "slow"),
 }
 # On a machine that does other things as well, two threads on so small a model wait for each other most of the time.

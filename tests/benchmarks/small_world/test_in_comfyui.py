@@ -1,4 +1,4 @@
-"""The small world in a real host: prompts are followed, and a word is learned that pictures show."""
+"""The small world in a real ComfyUI: prompts are followed, and a word is learned that pictures show."""
 
 from __future__ import annotations
 
