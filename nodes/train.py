@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 from comfy_api.latest import io, ui
 from torch import Tensor
@@ -274,7 +275,7 @@ class DTITrain(io.ComfyNode):
         return io.NodeOutput(result.embedding, {"loss": report.losses}, result.trigger, ui=ui.PreviewText(message))
 
 
-def config_of(inputs) -> TrainingConfig:
+def config_of(inputs: Mapping[str, Any]) -> TrainingConfig:
     """The recipe; the learning rate in the method's own terms, so that the shipped one stands for the reference's."""
     names = [field.name for field in fields(TrainingConfig) if field.name in inputs]
     config = TrainingConfig(**{name: inputs[name] for name in names})

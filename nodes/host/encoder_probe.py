@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import comfy.model_management
 import torch
@@ -65,7 +65,7 @@ class EncoderProbe:
         return {key: _normed(rows[:, -1], self._transformers[key]) for key, rows in states.items()}
 
 
-def _normed(rows: Tensor, transformer: torch.nn.Module) -> Tensor:
+def _normed(rows: Tensor, transformer: Any) -> Tensor:
     norm = transformer.text_model.final_layer_norm
     return torch.nn.functional.layer_norm(rows, rows.shape[-1:], _plain(norm.weight), _plain(norm.bias), norm.eps)
 
