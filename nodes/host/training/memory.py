@@ -60,7 +60,9 @@ class TrainingMemory:
         line = f"memory plan: {self.plan.name}, {images}"
         if self._footprint is None:
             return line
-        need = min(peak_bytes(self.plan, self._footprint) + MARGIN_BYTES + self.unet_bytes, self._free_bytes)
+        need = peak_bytes(self.plan, self._footprint) + MARGIN_BYTES
+        if self.plan.stream_unet:
+            need += min(self.unet_bytes, self._footprint.unet_weights)
         return f"{line}; about {need / GB:.1f} GB of {self._free_bytes / GB:.1f} GB"
 
     @contextmanager
