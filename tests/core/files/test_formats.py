@@ -284,5 +284,5 @@ def test_absurd_shapes_in_a_bundle_are_refused_by_header(tmp_path: Path) -> None
     header = json.dumps({"bundle_emb.dog.clip_l": entry}).encode()
     path = tmp_path / "lora.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(64))
-    with pytest.raises(ValueError, match="at most 1024 vectors"):
+    with pytest.raises(ValueError, match="is truncated or not a safetensors file"):
         load_embedding(path)
