@@ -20,7 +20,7 @@ RECIPE = {
     "n_vectors": 0,
     "microbatch_size": 1,
     "save_every": 100,
-    "if_exists": "error",
+    "if_exists": "number",
 }
 
 
