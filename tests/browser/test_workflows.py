@@ -74,11 +74,32 @@ def test_train_concept(editor, client):
     editor.load(WORKFLOWS / "train_concept.json")
     make_small(editor)
     choose(editor, "DTI_Train", name="browser", initializer="cat", steps=5, resolution=128)
-    shown = shapes(client, editor.run())
+    run = editor.run()
+    shown = shapes(client, run)
     assert shown.count((128, 128, 3)) == 2
     assert shown.count((256, 256, 3)) == 3  # what was found
     assert len(shown) == 6  # and the loss graph
     assert (client.host.base / "models" / "embeddings" / "browser.safetensors").is_file()
+    assert any("browser.safetensors" in text for text in previews(editor, run))
+
+
+def test_stop_leaves_a_notice_that_says_where_the_last_step_is(editor, client):
+    """Newer pages take the text off the nodes at that moment."""
+    editor.load(WORKFLOWS / "train_concept.json")
+    choose(editor, "DTI_Train", name="halted", initializer="cat", steps=10_000, resolution=128, save_every=0)
+    editor.page.evaluate(
+        """() => { window.trained = new Promise(done => window.comfyAPI.api.api.addEventListener(
+            "progress", ({detail}) => detail.value > 1 && done())); }"""
+    )
+    editor.page.get_by_role("button", name="Run", exact=True).first.click()
+    editor.page.evaluate("() => window.trained")
+    client.interrupt()
+    notice = editor.page.locator(".p-toast-message", has_text="is saved to")
+    notice.wait_for()
+    (file,) = (client.host.base / "models" / "embeddings").glob("halted-step*.safetensors")
+    assert file.name in "".join(notice.inner_text().split())
+    editor.page.wait_for_timeout(5000)  # it does not go away by itself
+    assert notice.is_visible()
 
 
 def test_train_concept_is_shipped_with_the_recipe(editor):
@@ -97,7 +118,7 @@ def test_use_concept(editor, client):
 
 
 def test_interpolate_concepts(editor, client):
-    """Five steps of the sweep become one row of five different pictures, painted with one seed."""
+    """Five steps of the sweep become one row of five different images, generated with one seed."""
     editor.load(WORKFLOWS / "interpolate_concepts.json")
     make_small(editor)
     choose(editor, "DTI_SlerpSweep", ratios="0, 0.25, 0.5, 0.75, 1")
@@ -111,8 +132,7 @@ def test_inspect_embedding(editor, client):
     editor.load(WORKFLOWS / "inspect_embedding.json")
     run = editor.run()
     assert len(client.images(run)) == 4  # two encoders, before and after
-    texts = [" ".join(output["text"]) for output in run.outputs.values() if "text" in output]
-    assert any("15x the vocabulary mean" in text for text in texts)
+    assert sum("15x the vocabulary mean" in text and "Effect II" in text for text in previews(editor, run)) == 2
     assert list((client.host.base / "models" / "embeddings").glob("old_embedding_rescaled*.safetensors"))
 
 
@@ -129,6 +149,12 @@ def test_concept_with_lora(editor, client):
     choose(editor, "LoraLoader", strength_clip=0)
     without = client.images(editor.run())
     assert (with_lora[0] != without[0]).any()
+
+
+def previews(editor: Editor, run: Run) -> list[str]:
+    """What Preview as Text shows after a run."""
+    nodes = [number for number, node in editor.api_prompt().items() if node["class_type"] == "PreviewAny"]
+    return [run.outputs[number]["text"][0] for number in nodes]
 
 
 def shapes(client: Client, run: Run) -> list[tuple[int, ...]]:

@@ -81,7 +81,8 @@ def test_what_is_typed_wrong_is_refused_before_anything_runs(client, checkpoint,
 
 def test_name_that_exists(client, checkpoint):
     client.run(train(checkpoint, "noise", name="taken", **QUICK))
-    refuse(client, train(checkpoint, "noise", name="Taken", **QUICK, seed=2, if_exists="error"), "already in models/embeddings")
+    again = train(checkpoint, "noise", name="Taken", **QUICK, seed=2, if_exists="error")
+    refuse(client, again, "already in models/embeddings")
     client.run(train(checkpoint, "noise", name="taken", **QUICK, seed=2))
     assert any(path.endswith("taken_2.safetensors") for path in embeddings(client))
 
