@@ -17,7 +17,6 @@ from skimage import data
 from comfy_host.client import Client, Run
 from comfy_host.editor import Editor
 from comfy_host.environment import REPO
-from comfy_host.graphs import RECIPE
 
 WORKFLOWS = REPO / "workflows"
 
@@ -102,11 +101,14 @@ def test_stop_leaves_a_notice_that_says_where_the_last_step_is(editor, client):
     assert notice.is_visible()
 
 
-def test_train_concept_is_shipped_with_the_recipe(editor):
+def test_train_concept_is_shipped_with_the_defaults(editor, client):
     editor.load(WORKFLOWS / "train_concept.json")
     (train,) = (node for node in editor.api_prompt().values() if node["class_type"] == "DTI_Train")
-    settings = {name: value for name, value in train["inputs"].items() if not isinstance(value, list)}
-    assert settings == {name: value for name, value in RECIPE.items() if name != "captions"}
+    linked = {name for name, value in train["inputs"].items() if isinstance(value, list)}
+    settings = {name: value for name, value in train["inputs"].items() if name not in linked}
+    inputs = client.get("/object_info/DTI_Train")["DTI_Train"]["input"]
+    fields = {**inputs["required"], **inputs["optional"]}
+    assert settings == {name: fields[name][1]["default"] for name in fields.keys() - linked}
     loader, output = train["inputs"]["captions"]
     assert (editor.api_prompt()[loader]["class_type"], output) == ("DTI_LoadConceptImages", 2)
 
