@@ -33,11 +33,11 @@ OTHER_KERNELS = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"
 
 
 def demo(options: argparse.Namespace, extra: Sequence[str]) -> int:
-    """Learn a word in a ComfyUI of our own and show pictures of it."""
+    """Train an embedding in a ComfyUI of our own and show images of it."""
     if options.checkpoint and not options.checkpoint.expanduser().is_file():
         raise SetupError(f"No checkpoint at {options.checkpoint}. Name an SDXL .safetensors file.")
     if options.images and not options.images.expanduser().is_dir():
-        raise SetupError(f"No folder at {options.images}. Name a folder with three to six pictures.")
+        raise SetupError(f"No folder at {options.images}. Name a folder with three to six images.")
     tree = comfyui_tree(options.comfyui)
     given = given_interpreter(options.python)
     driver = driver_environment() if given else own_environment(tree, "benchmarks")
@@ -109,8 +109,8 @@ def main() -> int:
         )
         if function is demo:
             command.add_argument("--checkpoint", type=Path, metavar="FILE", help="your SDXL checkpoint")
-            command.add_argument("--images", type=Path, metavar="FOLDER", help="your three to six pictures")
-            command.add_argument("--initializer", metavar="WORD", help="what they show, in an ordinary word")
+            command.add_argument("--images", type=Path, metavar="FOLDER", help="your three to six images")
+            command.add_argument("--initializer", metavar="WORD", help="an ordinary word for what they show")
     options, extra = parser.parse_known_args()
     if extra and options.run in (demo, memory):
         name = options.run.__name__

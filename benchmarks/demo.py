@@ -1,5 +1,5 @@
 # ruff: noqa: T201
-"""The demo: learns a word in a real ComfyUI and paints with it; run by run.py in an environment of its own."""
+"""The demo: trains an embedding in a real ComfyUI and generates with it; run by run.py in an environment of its own."""
 
 import argparse
 import io
@@ -32,7 +32,7 @@ SEED = 7
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a run is, and what is painted: a real SDXL's recipe, or what the small world takes on two cores."""
+    """How large a run is, and what is generated: a real SDXL's recipe, or what the small world takes on two cores."""
 
     resolution: int
     size: int
@@ -75,7 +75,7 @@ def main() -> int:
     parser.add_argument("--python", type=Path, required=True)
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--images", type=Path)
-    parser.add_argument("--initializer", help="what your pictures show, in an ordinary word", default="cat")
+    parser.add_argument("--initializer", help="an ordinary word for what your images show", default="cat")
     parser.add_argument("--steps", type=int, default=400)
     options = parser.parse_args()
     try:
@@ -90,17 +90,17 @@ def main() -> int:
 
 
 def in_the_small_world(options: argparse.Namespace) -> None:
-    """Learn a drawn subject on the model of benchmarks/small_world, beside a word of Textual Inversion."""
+    """Train a drawn subject on the model of benchmarks/small_world, with Textual Inversion beside it."""
     if options.images is not None:
-        raise ValueError("Pictures of your own need a model that knows such things: add --checkpoint FILE, an SDXL.")
+        raise ValueError("Images of your own need a model that knows such things: add --checkpoint FILE, an SDXL.")
     # So small a model is no faster on more threads, and far slower where other work disturbs them.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     base = _base(options.comfyui)
     make_base(base, packs=[SMALL_SDXL])
     checkpoint = small_world(options.comfyui, options.python, base / "models" / "checkpoints")
     print(
-        f"No --checkpoint given: this learns '{SUBJECT.name}', a {SUBJECT.word}, on the small world, an SDXL in "
-        "miniature that knows simple drawings. Textual Inversion learns it at the same time, to compare."
+        f"No --checkpoint given: this trains '{SUBJECT.name}', a {SUBJECT.word}, on the small world, an SDXL in "
+        "miniature that knows simple drawings. Textual Inversion trains on it at the same time, to compare."
     )
     pictures = list(pictures_of(SUBJECT))
     started = time.monotonic()
@@ -118,12 +118,12 @@ def in_the_small_world(options: argparse.Namespace) -> None:
             "Directional Textual Inversion": "embedding:demo",
         }
         rows = _paint(client, checkpoint.name, SMALL, words)
-    print(f"Learned twice and painted in {time.monotonic() - started:.0f} s")
+    print(f"Trained twice and generated in {time.monotonic() - started:.0f} s")
     _leave(base, pictures, SMALL, rows)
 
 
 def on_own_checkpoint(options: argparse.Namespace) -> None:
-    """Learn a word from the given pictures, or those of a cat, on the given checkpoint."""
+    """Train an embedding from the given images, or those of a cat, on the given checkpoint."""
     check_sdxl(options.checkpoint)
     pictures = read_pictures(options.images) if options.images else photographs_of_a_cat()
     base = _base(options.comfyui)
@@ -131,7 +131,7 @@ def on_own_checkpoint(options: argparse.Namespace) -> None:
     with running_host(options.comfyui, options.python, base) as host, Client(host) as client:
         _give(client, pictures)
         _learn(host, client, options.checkpoint.name, REAL, options.initializer, options.steps)
-        words = {f"the word '{options.initializer}'": options.initializer, "the new word": "embedding:demo"}
+        words = {f"the word '{options.initializer}'": options.initializer, "the embedding": "embedding:demo"}
         rows = _paint(client, options.checkpoint.name, REAL, words)
     _leave(base, pictures, REAL, rows)
 
@@ -141,20 +141,20 @@ def _base(comfyui: Path) -> Path:
 
 
 def _give(client: Client, pictures: Sequence[Picture]) -> None:
-    """Put the pictures into the host's input folder."""
+    """Put the images into the host's input folder."""
     for number, picture in enumerate(pictures, start=1):
         client.add_input(f"{FOLDER}/{number}.png", png(picture))
 
 
 def _learn(host: Host, client: Client, checkpoint: str, scale: Scale, word: str, steps: int) -> None:
-    print(f"ComfyUI answers on {host.url} and learns")
+    print(f"ComfyUI answers on {host.url} and trains")
     settings = {"name": "demo", "if_exists": "replace", "initializer": word, "steps": steps}
     graph = train(checkpoint, FOLDER, **settings, resolution=scale.resolution)
     client.run(graph, on_event=show_progress, timeout=86400)
 
 
 def _paint(client: Client, checkpoint: str, scale: Scale, words: dict[str, str]) -> dict[str, list[Picture]]:
-    """By label, a picture of every prompt with that word; the same seed for all."""
+    """By label, an image of every prompt with that word or embedding; the same seed for all."""
     sampling: dict[str, Any] = {"seed": SEED, "steps": scale.sampler_steps, "cfg": scale.cfg, "size": scale.size}
     tags = {(label, prompt): f"_{i}_{j}" for i, label in enumerate(words) for j, prompt in enumerate(scale.prompts)}
     graph: Graph = {}
@@ -170,7 +170,7 @@ def _paint(client: Client, checkpoint: str, scale: Scale, words: dict[str, str])
 def _leave(base: Path, pictures: Sequence[Picture], scale: Scale, rows: dict[str, list[Picture]]) -> None:
     sheet = host_dir() / "demo.png"
     draw_sheet(pictures, scale.prompts, rows).save(sheet)
-    print(f"The word: {base / 'models' / 'embeddings' / 'demo.safetensors'}\nThe pictures: {sheet}")
+    print(f"The embedding: {base / 'models' / 'embeddings' / 'demo.safetensors'}\nThe images: {sheet}")
 
 
 def show_progress(event: Event) -> None:
@@ -189,17 +189,17 @@ def photographs_of_a_cat() -> list[Picture]:
 
 
 def read_pictures(folder: Path) -> list[Picture]:
-    """All pictures in a folder, upright. Raises ValueError where there are none."""
+    """All images in a folder, upright. Raises ValueError where there are none."""
     if not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder {folder}. Name a folder with 3 to 6 pictures.")
+        raise FileNotFoundError(f"There is no folder {folder}. Name a folder with 3 to 6 images.")
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
     if not files:
-        raise ValueError(f"{folder} has no pictures ({', '.join(SUFFIXES)}). Put 3 to 6 of your subject there.")
+        raise ValueError(f"{folder} has no images ({', '.join(SUFFIXES)}). Put 3 to 6 of your subject there.")
     return [np.asarray(ImageOps.exif_transpose(Image.open(file)).convert("RGB")) for file in files]
 
 
 def png(picture: Picture) -> bytes:
-    """The file for a picture `[H, W, 3]`."""
+    """The file for an image `[H, W, 3]`."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG")
     return file.getvalue()
@@ -208,10 +208,10 @@ def png(picture: Picture) -> bytes:
 def draw_sheet(
     references: Sequence[Picture], prompts: Sequence[str], rows: dict[str, list[Picture]]
 ) -> Image.Image:
-    """A labelled row of what was shown, then one per word with a column per prompt."""
+    """A labelled row of the training images, then one per embedding with a column per prompt."""
     cell, margin, label = 256, 10, 26
     columns = max(len(references), len(prompts))
-    named = {"the pictures it was learned from": list(references), **rows}
+    named = {"the images it was trained on": list(references), **rows}
     width, height = columns * (cell + margin) + margin, len(named) * (cell + label + margin) + label + margin
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)

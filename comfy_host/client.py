@@ -137,7 +137,7 @@ class Client:
                 continue
             except (websocket.WebSocketConnectionClosedException, ConnectionError) as error:
                 raise HostError(f"The host went away. The end of its log:\n{self.host.log_tail()}") from error
-            if isinstance(message, bytes):  # a preview picture
+            if isinstance(message, bytes):  # a preview image
                 continue
             event = json.loads(message)
             data = event.get("data") or {}

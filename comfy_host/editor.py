@@ -1,4 +1,4 @@
-"""Works ComfyUI's page in a real browser: opens workflow files, presses Run, takes pictures of the screen."""
+"""Works ComfyUI's page in a real browser: opens workflow files, presses Run, takes screenshots."""
 
 import json
 import os
@@ -89,7 +89,7 @@ class Editor:
         raise HostError(f"The prompt took longer than {timeout:.0f} s")
 
     def screenshot(self, file: Path) -> None:
-        """A picture of the page with the whole graph in view."""
+        """A screenshot with the whole graph in view."""
         self.page.keyboard.press(".")
         self.page.wait_for_timeout(1000)  # it moves there
         self.page.screenshot(path=file)

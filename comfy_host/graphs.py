@@ -20,7 +20,7 @@ RECIPE = {
     "n_vectors": 0,
     "microbatch_size": 1,
     "save_every": 100,
-    "if_exists": "error",
+    "if_exists": "number",
 }
 
 
@@ -32,7 +32,7 @@ def node(class_type: str, **inputs: Any) -> dict[str, Any]:
 def paint(
     text: Any, *, tag: str = "", seed: int = 1, steps: int = 4, cfg: float = 3.0, size: int = 128, count: int = 1
 ) -> Graph:
-    """Prompt, sampler, picture, on the node "checkpoint". `text` is a prompt or a link; `tag` ends the node ids."""
+    """Prompt, sampler, image, on the node "checkpoint". `text` is a prompt or a link; `tag` ends the node ids."""
     return {
         f"positive{tag}": node("CLIPTextEncode", clip=["checkpoint", 1], text=text),
         f"negative{tag}": node("CLIPTextEncode", clip=["checkpoint", 1], text=""),
@@ -61,7 +61,7 @@ def text_to_image(checkpoint: str, text: Any, **sampling: Any) -> Graph:
 
 
 def train(checkpoint: str, folder: str, **settings: Any) -> Graph:
-    """DTI Train on the pictures and captions of an input folder, by RECIPE but for `settings`."""
+    """DTI Train on the images and captions of an input folder, by RECIPE but for `settings`."""
     own = {} if "images" in settings else {"images": ["pictures", 0], "captions": ["pictures", 2]}
     return {
         "checkpoint": node("CheckpointLoaderSimple", ckpt_name=checkpoint),
@@ -77,7 +77,7 @@ def train(checkpoint: str, folder: str, **settings: Any) -> Graph:
 
 
 def paint_learned(prompt: str, *, tag: str = "", **sampling: Any) -> Graph:
-    """A picture of `prompt`, whose {} becomes the trigger of the node "train"."""
+    """An image of `prompt`, whose {} becomes the trigger of the node "train"."""
     return {
         f"prompt{tag}": node("StringReplace", string=prompt, find="{}", replace=["train", 2]),
         **paint([f"prompt{tag}", 0], tag=tag, **sampling),

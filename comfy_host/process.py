@@ -51,7 +51,7 @@ def make_base(base: Path, packs: Sequence[Path] = (), models: dict[str, Path] | 
     """Fill the folder that the host takes for its own: this pack as users get it, more packs, search paths.
 
     Args:
-        base: made when it is not there; models, pictures and settings in it stay.
+        base: made when it is not there; models, images and settings in it stay.
         packs: folders of other node packs to copy beside this one.
         models: for a kind of model ("checkpoints") one more folder to look in.
     """

@@ -1,4 +1,4 @@
-"""A learned word: what a training run returns and an embedding file holds."""
+"""A trained embedding: what a training run returns and an embedding file holds."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ConceptEmbedding:
         return {key: rows.norm(dim=-1) for key, rows in self.vectors.items()}
 
     def directions(self) -> dict[str, Tensor]:
-        """Encoder key to unit vectors [n_vectors, dim]. Raises ValueError for a vector of length zero."""
+        """Encoder key to unit vectors [n_vectors, dim]. Raises ValueError for a vector of norm zero."""
         return {key: projx(rows) for key, rows in self.vectors.items()}
 
 

@@ -1,10 +1,10 @@
-"""Between two learned words, and amid several.
+"""Between two embeddings, and amid several.
 
-An embedding's vector is a direction on the unit sphere times a length. `slerp` and `mix` move on the sphere
-and interpolate lengths apart, which is what the paper does between concepts (arXiv 2512.13672, section 4 and
+An embedding's vector is a direction on the unit sphere times a norm. `slerp` and `mix` move on the sphere
+and interpolate norms apart, which is what the paper does between concepts (arXiv 2512.13672, section 4 and
 Figure 4); `lerp` is the straight line through space, for comparison. Figure 15's other options follow:
 "SLERP with adjusted norms" is `slerp`, "SLERP with normalization" is `slerp` of embeddings that
-`methods.adjust.rescale` has brought to one length. All work row by row and in float64.
+`methods.adjust.rescale` has given one norm. All work row by row and in float64.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MEAN_STEPS = 1000
 
 
 def slerp(a: ConceptEmbedding, b: ConceptEmbedding, t: Ratio, name: str) -> ConceptEmbedding:
-    """From `a` (t = 0) to `b` (t = 1): directions along the great circle, lengths linearly.
+    """From `a` (t = 0) to `b` (t = 1): directions along the great circle, norms linearly.
 
     The ends are exact, and equal embeddings give themselves.
 
@@ -54,7 +54,7 @@ def lerp(a: ConceptEmbedding, b: ConceptEmbedding, t: Ratio, name: str) -> Conce
 def mix(embeddings: Sequence[ConceptEmbedding], weights: Sequence[float], name: str) -> ConceptEmbedding:
     """Weighted Frechet mean: per row, the direction with the least weighted sum of squared angles to all.
 
-    For two embeddings this is `slerp` at the second's share of the weight. Lengths are averaged.
+    For two embeddings this is `slerp` at the second's share of the weight. Norms are averaged.
 
     Raises ValueError where the embeddings are not alike, for weights that are negative, not finite, all zero or
     not one for each, and where directions lie in no common open hemisphere, so that the mean need not be unique
@@ -113,7 +113,7 @@ def _slerp_rows(a: Tensor, b: Tensor, t: float, what: str) -> Tensor:
 def _lerp_rows(a: Tensor, b: Tensor, t: float, what: str) -> Tensor:
     rows = ((1 - t) * a.double() + t * b.double()).float()
     if not bool(rows.any(dim=-1).all()):
-        raise ValueError(f"{what}: at t = {t:g} the straight line gives a vector of length zero; choose another t.")
+        raise ValueError(f"{what}: at t = {t:g} the straight line gives a vector of norm zero; choose another t.")
     return rows
 
 
@@ -145,10 +145,10 @@ def _too_spread() -> str:
 
 
 def _polar(rows: Tensor, what: str) -> tuple[Tensor, Tensor]:
-    """Directions [..., dim] and lengths [..., 1] in float64."""
+    """Directions [..., dim] and norms [..., 1] in float64."""
     lengths = rows.double().norm(dim=-1, keepdim=True)
     if not bool((lengths > 0).all()):
-        raise ValueError(f"{what}: a vector has length zero and so no direction; choose another embedding.")
+        raise ValueError(f"{what}: a vector has norm zero and so no direction; choose another embedding.")
     return rows.double() / lengths, lengths
 
 

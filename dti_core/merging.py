@@ -48,12 +48,12 @@ def check_alike(embeddings: Sequence[ConceptEmbedding]) -> None:
             raise ValueError(
                 f"the embedding {first.name!r} has {_vectors(first)} and {other.name!r} has {_vectors(other)}; both "
                 "need the same number, because each vector meets the one in its place. Set padding to 'repeat', which "
-                "repeats the vectors of the shorter one, or choose two of one number."
+                "repeats the vectors of the one with fewer, or choose two of one number."
             )
 
 
 def padded(embeddings: Sequence[ConceptEmbedding]) -> list[ConceptEmbedding]:
-    """Embeddings of one number of vectors per encoder: the vectors of shorter ones repeated in order.
+    """Embeddings of one number of vectors per encoder: the vectors of those with fewer repeated in order.
 
     As training repeats the tokens of an initializer: of two vectors, four are first, second, first, second.
     """

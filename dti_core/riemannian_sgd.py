@@ -92,7 +92,7 @@ class RiemannianSGD(Optimizer):
 
         data_norm = g_data.norm(dim=-1, keepdim=True)
         norm = g.norm(dim=-1, keepdim=True)
-        # What is left of a gradient along v is rounding noise; at full length it would be a random step.
+        # What is left of a gradient along v is rounding noise; at full size it would be a random step.
         # Where the gradient is not finite, neither is its norm, and the comparison is False.
         noise = 8 * torch.finfo(v.dtype).eps * g_euc.norm(dim=-1, keepdim=True)
         moved = (norm > noise) & (data_norm > 0)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 
 def projx(x: Tensor) -> Tensor:
-    """Project `x` [..., dim] onto the sphere by scaling each row to length 1.
+    """Project `x` [..., dim] onto the sphere by scaling each row to norm 1.
 
-    Raises ValueError for a row of length zero or with non-finite values, which has no direction.
+    Raises ValueError for a row of norm zero or with non-finite values, which has no direction.
     """
     norm: Tensor = x.norm(dim=-1, keepdim=True)
     if not bool((norm.isfinite() & (norm > 0)).all()):
@@ -66,7 +66,7 @@ def dist(x: Tensor, y: Tensor, *, keepdim: bool = False) -> Tensor:
 
 
 def check_point_on_sphere(x: Tensor, atol: float = 1e-5) -> tuple[bool, str | None]:
-    """Whether every row of `x` [..., dim] has length 1 within `atol`; where not, the reason in words."""
+    """Whether every row of `x` [..., dim] has norm 1 within `atol`; where not, the reason in words."""
     norm = x.norm(dim=-1)
     if bool(((norm - 1).abs() <= atol).all()):
         return True, None

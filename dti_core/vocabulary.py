@@ -1,4 +1,4 @@
-"""One text encoder's frozen token table: how long its words are, and which of them lie near a vector."""
+"""One text encoder's frozen token table: the norms of its words, and which of them lie near a vector."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Vocabulary:
     """The token table [n_tokens, dim] of one text encoder, in any floating dtype, on any device.
 
     `special_ids` are the tokens that are not words (start, end, padding). `words` is the text of each token.
-    Statistics are over the real words: rows longer than 1e-3 that are not special.
+    Statistics are over the real words: rows with a norm above 1e-3 that are not special.
     """
 
     table: Tensor
@@ -74,16 +74,16 @@ class Vocabulary:
 
     @cached_property
     def min(self) -> float:
-        """Norm of the shortest real word."""
+        """Smallest norm of the real words."""
         return self._word_norms.min().item()
 
     @cached_property
     def max(self) -> float:
-        """Norm of the longest real word."""
+        """Largest norm of the real words."""
         return self._word_norms.max().item()
 
     def magnitude(self, spec: str | float, token_ids: Sequence[int] | None = None) -> float | Tensor:
-        """The length m* that a direction is given.
+        """The norm m* that a direction is given.
 
         `spec` is "mean", "min" or "max" over the real words, a positive number, or "initializer" for the
         norms of the rows `token_ids`, float32 [n]. Raises ValueError for anything else, and for an

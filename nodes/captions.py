@@ -10,10 +10,10 @@ from ..dti_core.training.captions import check_captions
 def captions_by_picture(
     typed: Sequence[str], templates: Sequence[str], n_pictures: int
 ) -> tuple[tuple[str, ...], ...]:
-    """What may be said of each picture.
+    """What may be said of each image.
 
-    A text is a list of captions, one a line; an empty one stands for `templates`. One text fits any picture,
-    several are one for each picture. Raises ValueError for another number of texts, and for captions that
+    A text is a list of captions, one a line; an empty one stands for `templates`. One text fits any image,
+    several are one for each image. Raises ValueError for another number of texts, and for captions that
     `check_captions` refuses.
     """
     texts = [tuple(line.strip() for line in text.splitlines() if line.strip()) for text in typed or [""]]
@@ -23,12 +23,12 @@ def captions_by_picture(
         return by_text[:1] * n_pictures
     if len(by_text) != n_pictures:
         raise ValueError(
-            f"got {len(by_text)} captions for {n_pictures} pictures; give one caption per picture, "
+            f"got {len(by_text)} captions for {n_pictures} images; give one caption per image, "
             "or one text with a caption per line for all of them."
         )
     for number, captions in enumerate(by_text, start=1):
         try:
             check_captions(captions)
         except ValueError as error:
-            raise ValueError(f"picture {number}: {error}") from None
+            raise ValueError(f"image {number}: {error}") from None
     return by_text

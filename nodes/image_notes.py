@@ -1,4 +1,4 @@
-"""What is odd about the pictures of a run, before it is trained on."""
+"""What is odd about the images of a run, before it is trained on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-# In steps of 8-bit pixels: what JPEG does to one colour, and to a picture saved twice.
+# In steps of 8-bit pixels: what JPEG does to one colour, and to an image saved twice.
 FLAT = 3 / 255
 SAME = 6 / 255
 GRID = 32
@@ -16,25 +16,25 @@ MOST_ENLARGED = 1.5
 
 
 def picture_notes(pictures: Sequence[Tensor], resolution: int) -> list[str]:
-    """A sentence for each fault of pictures `[H, W, 3]` in [0, 1] that are brought to `resolution`."""
+    """A sentence for each fault of images `[H, W, 3]` in [0, 1] that are brought to `resolution`."""
     notes = []
     grids = [_grid(picture) for picture in pictures]
     for number, picture in enumerate(pictures, start=1):
         height, width = picture.shape[:2]
         if float((picture.amax((0, 1)) - picture.amin((0, 1))).max()) <= FLAT:
-            notes.append(f"Picture {number} is one colour throughout: there is nothing in it to train on.")
+            notes.append(f"Image {number} is one colour throughout: there is nothing in it to train on.")
         factor = resolution / min(height, width)
         if factor > MOST_ENLARGED:
             notes.append(
-                f"Picture {number} is {width} x {height} pixels and is enlarged {factor:.1f} times to the resolution "
-                f"{resolution}: its blur is trained as well. Take a larger picture or a lower resolution."
+                f"Image {number} is {width} x {height} pixels and is enlarged {factor:.1f} times to the resolution "
+                f"{resolution}: its blur is trained as well. Take a larger image or a lower resolution."
             )
     for (first, grid), (second, other) in combinations(enumerate(grids, start=1), 2):
         if float((grid - other).abs().max()) <= SAME:
-            notes.append(f"Pictures {first} and {second} are the same: it counts twice. Take one of them out.")
+            notes.append(f"Images {first} and {second} are the same: it counts twice. Take one of them out.")
     return notes
 
 
 def _grid(picture: Tensor) -> Tensor:
-    """Mean colours of a coarse grid, which the same picture shares in any size, `[3, GRID, GRID]`."""
+    """Mean colours of a coarse grid, which the same image shares in any size, `[3, GRID, GRID]`."""
     return torch.nn.functional.adaptive_avg_pool2d(picture.float().movedim(-1, 0), GRID)

@@ -1,4 +1,4 @@
-"""Load DTI Embedding: a word from models/embeddings, ready for prompts."""
+"""Load DTI Embedding: an embedding from models/embeddings, ready for prompts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .host.embeddings.folder import embedding_files, embedding_path, file_finger
 from .host.node_text import show_on_node
 from .host.prompt.outputs import file_outputs
 from .host.prompt.trigger_wiring import prompts_that_miss_it
-from .host.schema import ADVANCED
+from .host.schema import ADVANCED, search_aliases
 from .host.training.text_encoder import unread
 from .prompt_name import trigger
-from .sockets import DTIEmbedding, trigger_output
+from .sockets import DTIEmbedding, report_output, trigger_output
 
 
 class DTILoadEmbedding(io.ComfyNode):
@@ -27,31 +27,33 @@ class DTILoadEmbedding(io.ComfyNode):
             node_id="DTI_LoadEmbedding",
             display_name="Load DTI Embedding",
             category="DTI",
+            **search_aliases("embedding", "textual inversion", "TI", "load embedding", "load textual inversion"),
             description=(
-                "Loads a word from models/embeddings, in the format of any trainer. Send clip through it to the "
-                "prompt, so that a file that has changed is read again."
+                "Loads an embedding (textual inversion) from models/embeddings, in the format of any trainer. Send "
+                "clip through it to the prompt, so that a file that has changed is read again."
             ),
             inputs=[
                 io.Combo.Input(
                     "embedding",
                     options=embedding_files(),
-                    tooltip="A file in models/embeddings (.safetensors, .pt, .bin, .pti). Press R to look again.",
+                    tooltip="A file in models/embeddings (.safetensors, .pt, .bin, .pti). Press R to refresh the list.",
                 ),
                 io.Clip.Input("clip", optional=True, tooltip="The text encoders that the prompt uses."),
                 io.String.Input(
                     "name_in_lora",
                     default="",
                     optional=True,
-                    tooltip="Which embedding to take from a file that carries several: its name in a LoRA, the "
-                    "number of a snapshot, one of several tokens. Else leave it empty.",
+                    tooltip="Which embedding to take from a file that has several: its name in a LoRA, the "
+                    "number of a snapshot, one of several tokens. Empty: the only one, or the last.",
                     **ADVANCED,
                 ),
             ],
             hidden=[io.Hidden.unique_id],
             outputs=[
-                DTIEmbedding.Output(display_name="embedding", tooltip="The word's vectors."),
+                DTIEmbedding.Output(display_name="embedding", tooltip="The embedding's vectors."),
                 io.Clip.Output(display_name="clip", tooltip="The same text encoders; connect them to the prompt."),
                 trigger_output(),
+                report_output("What was read from the file, for Preview as Text."),
             ],
         )
 
@@ -68,8 +70,11 @@ class DTILoadEmbedding(io.ComfyNode):
         knowing, call = file_outputs(clip, loaded)
         lines = [reading(loaded)]
         if call != trigger(loaded.name):
-            lines.append("Without this node a prompt reads the file otherwise or not at all: use its trigger and clip.")
+            lines.append(
+                "A prompt alone would read this file differently or not at all: use the trigger and clip of this node."
+            )
         if clip is not None and (rest := unread(clip, loaded)):
             lines.append(rest)
-        show_on_node("\n".join(lines), cls.hidden.unique_id)
-        return io.NodeOutput(loaded, knowing, call)
+        report = "\n".join(lines)
+        show_on_node(report, cls.hidden.unique_id)
+        return io.NodeOutput(loaded, knowing, call, report)

@@ -1,4 +1,4 @@
-"""Load Concept Images: the pictures and captions of a folder, as training will see them."""
+"""Load Concept Images: the images and captions of a folder, as training will see them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from .concept_images.picture_file import Picture, parse_colour, read_picture
 from .concept_images.thumbnails import thumbnails
 from .host.input_folder import FIRST_FOLDER, concept_folder, input_fingerprint, input_folders
 from .host.node_text import show_on_node
+from .host.schema import search_aliases
+from .sockets import report_output
 
 
 class DTILoadConceptImages(io.ComfyNode):
@@ -20,9 +22,10 @@ class DTILoadConceptImages(io.ComfyNode):
             node_id="DTI_LoadConceptImages",
             display_name="Load Concept Images",
             category="DTI",
+            **search_aliases("training images", "dataset", "load image folder", "captions"),
             description=(
-                "Loads the pictures of a folder in ComfyUI's input, upright and in order, with the captions in text "
-                "files beside them. Drop pictures onto the node to upload them."
+                "Loads the images of a folder in ComfyUI's input, upright and in order, with the captions in text "
+                "files beside them. Drop images onto the node to upload them."
             ),
             is_output_node=True,
             hidden=[io.Hidden.unique_id],
@@ -31,16 +34,17 @@ class DTILoadConceptImages(io.ComfyNode):
                     "folder",
                     options=input_folders(),
                     default=FIRST_FOLDER,
-                    tooltip="A folder in ComfyUI's input with 3 to 6 pictures of one subject or style. "
-                    "Press R to look again.",
+                    tooltip="A folder in ComfyUI's input with 3 to 6 images of one subject or style. "
+                    "Press R to refresh the list.",
                 ),
                 io.String.Input(
                     "placeholder",
                     default="",
-                    tooltip="What caption files call the subject, such as 'ohwx dog' or 'dog'; several by commas. "
-                    "It becomes {}, the place of the new word. Empty: captions have {} in them, or there are none.",
+                    tooltip="The words for the subject in caption files, such as 'ohwx dog' or 'dog'; separate several "
+                    "by commas. They become {}, where the trained embedding goes. Empty: the captions have {} already, "
+                    "or there are none.",
                 ),
-                io.Boolean.Input("subfolders", default=False, tooltip="Whether to take pictures in folders below too."),
+                io.Boolean.Input("subfolders", default=False, tooltip="Whether to load the images of subfolders too."),
                 io.String.Input(
                     "background",
                     default="white",
@@ -49,18 +53,19 @@ class DTILoadConceptImages(io.ComfyNode):
             ],
             outputs=[
                 io.Image.Output(
-                    display_name="images", is_output_list=True, tooltip="The pictures in order, each in its own size."
+                    display_name="images", is_output_list=True, tooltip="The images in order, each in its own size."
                 ),
                 io.Mask.Output(
                     display_name="masks",
                     is_output_list=True,
-                    tooltip="One for each picture: 1 where it is transparent, 0 elsewhere, as the host's Load Image.",
+                    tooltip="One for each image: 1 where it is transparent, 0 elsewhere, as in Load Image.",
                 ),
                 io.String.Output(
                     display_name="captions",
                     is_output_list=True,
-                    tooltip="One for each picture, {} where the new word goes; empty where it has no caption file.",
+                    tooltip="One for each image, {} where the embedding goes; empty where there is no caption file.",
                 ),
+                report_output("Names, sizes and captions of the images, for Preview as Text."),
             ],
         )
 
@@ -93,19 +98,21 @@ class DTILoadConceptImages(io.ComfyNode):
         captions = [read_captions(file, stand_ins) for file in found.pictures]
         pictures = [read_picture(file.path, file.name, colour) for file in found.pictures]
         names = [file.name for file in found.pictures]
-        show_on_node(_summary(names, pictures, captions, found.others), cls.hidden.unique_id)
+        report = _summary(names, pictures, captions, found.others)
+        show_on_node(report, cls.hidden.unique_id)
         return io.NodeOutput(
             [picture.pixels.unsqueeze(0) for picture in pictures],
             [picture.transparency.unsqueeze(0) for picture in pictures],
             captions,
+            report,
             ui=ui.PreviewImage(thumbnails([picture.pixels for picture in pictures])),
         )
 
 
 def _summary(names: list[str], pictures: list[Picture], captions: list[str], others: tuple[str, ...]) -> str:
-    """How many there are, then one line for each picture."""
+    """How many there are, then one line for each image."""
     without = captions.count("")
-    lines = [f"{len(names)} pictures" + (f", {without} without a caption: templates" if without else "")]
+    lines = [f"{len(names)} images" + (f", {without} without a caption: templates" if without else "")]
     if others:
         lines.append(f"not used: {', '.join(others)}")
     for name, picture, caption in zip(names, pictures, captions, strict=True):

@@ -1,4 +1,4 @@
-"""Mix Embeddings: the mean of several words."""
+"""Mix Embeddings: the mean of several embeddings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ..dti_core.interpolation import mix
 from .host.embeddings.unread import say_unread
 from .host.prompt.outputs import prompt_outputs
 from .host.prompt.trigger_wiring import prompts_that_miss_it
+from .host.schema import search_aliases
 from .slerp import of_one_length, short_name
 from .sockets import DTIEmbedding, knowing_clip_output, padding_input, trigger_output
 
@@ -24,9 +25,10 @@ class DTIMix(io.ComfyNode):
             node_id="DTI_Mix",
             display_name="Mix Embeddings",
             category="DTI",
+            **search_aliases("merge embeddings", "blend embeddings", "average embeddings", "textual inversion"),
             description=(
-                "Makes the mean of two to four words by weight: the direction nearest to all of theirs (weighted "
-                "Frechet mean on the sphere), with the mean of their lengths. Send clip through it to the prompt."
+                "Makes the weighted mean of two to four embeddings: the direction nearest to all of theirs (Frechet "
+                "mean on the sphere), with the mean of their norms. Send clip through it to the prompt."
             ),
             inputs=[
                 *(_embedding(number) for number in range(1, MOST + 1)),
@@ -36,7 +38,7 @@ class DTIMix(io.ComfyNode):
             ],
             hidden=[io.Hidden.unique_id],
             outputs=[
-                DTIEmbedding.Output(display_name="embedding", tooltip="The mixed word."),
+                DTIEmbedding.Output(display_name="embedding", tooltip="The mixed embedding."),
                 knowing_clip_output(),
                 trigger_output(),
             ],
@@ -72,7 +74,9 @@ class DTIMix(io.ComfyNode):
 
 def _embedding(number: int) -> io.Input:
     return DTIEmbedding.Input(
-        f"embedding_{number}", optional=number > 2, tooltip="A word, of as many vectors as the others, or see padding."
+        f"embedding_{number}",
+        optional=number > 2,
+        tooltip="An embedding with as many vectors as the others; see padding for other numbers.",
     )
 
 
@@ -84,5 +88,5 @@ def _weight(number: int) -> io.Float.Input:
         max=100.0,
         step=0.05,
         optional=number > 2,
-        tooltip=f"How much of embedding_{number}, beside the other weights.",
+        tooltip=f"Share of embedding_{number}, relative to the other weights. 0: none.",
     )

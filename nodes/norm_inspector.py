@@ -1,4 +1,4 @@
-"""Norm Inspector: is a learned word as long as a word, and what does its length do to prompts?"""
+"""Norm Inspector: how an embedding's norm compares with that of ordinary words, and what it does to prompts."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.training.captions import check_captions
 from .host.encoder_probe import EncoderProbe
 from .host.node_text import show_on_node
+from .host.schema import search_aliases
 from .host.training.text_encoder import check_fits
 from .inspector.inspection import EncoderInspection, inspect
-from .inspector.report import report_text
+from .inspector.report import report_text, summary_text
 from .single_values import single_values
 from .sockets import DTIEmbedding
 
@@ -27,30 +28,33 @@ class DTINormInspector(io.ComfyNode):
             node_id="DTI_NormInspector",
             display_name="Norm Inspector",
             category="DTI",
+            **search_aliases("inspect embedding", "textual inversion", "embedding strength", "nearest tokens"),
             description=(
-                "Shows whether a learned word is as long as an ordinary one, and what its length does to prompts: how "
-                "much of its position the text encoder still sees, and how far its blocks can turn it. Takes any "
+                "Compares an embedding's norm with that of ordinary words, and shows what it does to prompts: how much "
+                "of its position the text encoder still sees, and how far its blocks can turn it. Takes any "
                 "textual inversion."
             ),
             is_input_list=True,
             is_output_node=True,
             hidden=[io.Hidden.unique_id],
             inputs=[
-                DTIEmbedding.Input("embedding", tooltip="The word to inspect, or a list of words to compare."),
-                io.Clip.Input("clip", tooltip="The text encoders that read the word. They are not changed."),
+                DTIEmbedding.Input(
+                    "embedding", tooltip="The embedding to inspect, or a list of embeddings to compare."
+                ),
+                io.Clip.Input("clip", tooltip="The text encoders that read the embedding. They are not changed."),
                 io.String.Input(
                     "prompt",
                     default="a photo of a {} in the snow",
                     optional=True,
-                    tooltip="The sentence in which the word is watched; {} is where it stands.",
+                    tooltip="The prompt in which the embedding is measured; {} is where it stands.",
                 ),
-                DTIEmbedding.Input("embedding_2", optional=True, tooltip="Another word, to compare."),
-                DTIEmbedding.Input("embedding_3", optional=True, tooltip="Another word, to compare."),
-                DTIEmbedding.Input("embedding_4", optional=True, tooltip="Another word, to compare."),
+                DTIEmbedding.Input("embedding_2", optional=True, tooltip="Another embedding to compare."),
+                DTIEmbedding.Input("embedding_3", optional=True, tooltip="Another embedding to compare."),
+                DTIEmbedding.Input("embedding_4", optional=True, tooltip="Another embedding to compare."),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="A page for each text encoder."),
-                io.String.Output(display_name="report", tooltip="The same in words and numbers."),
+                io.String.Output(display_name="report", tooltip="The same as text, for Preview as Text."),
             ],
         )
 
@@ -64,7 +68,7 @@ class DTINormInspector(io.ComfyNode):
         embedding_3: Sequence[ConceptEmbedding] = (),
         embedding_4: Sequence[ConceptEmbedding] = (),
     ) -> io.NodeOutput:
-        # Every input comes as a list, so that a list of embeddings is one picture and not one each.
+        # Every input comes as a list, so that a list of embeddings is one image and not one each.
         one = single_values("Norm Inspector", {"clip": clip, "prompt": prompt})
         embeddings = [*embedding, *embedding_2, *embedding_3, *embedding_4]
         for each in embeddings:
@@ -78,8 +82,10 @@ class DTINormInspector(io.ComfyNode):
         inspections = [inspect(probe, each, one["prompt"], longest) for each in embeddings]
         labels = _labels(embeddings)
         image = _pictures(probe, labels, inspections)
-        report = report_text(labels, embeddings, inspections)
-        show_on_node(report, cls.hidden.unique_id)
+        summary = summary_text(labels, embeddings, inspections)
+        report = f"{summary}\n\n{report_text(labels, embeddings, inspections)}"
+        # More of it would leave no room for the image.
+        show_on_node(summary, cls.hidden.unique_id)
         return io.NodeOutput(
             image,
             report,

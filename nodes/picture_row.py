@@ -1,4 +1,4 @@
-"""Picture Row: pictures side by side with what each is under it."""
+"""Image Row: images side by side, each with its label under it."""
 
 from __future__ import annotations
 
@@ -10,23 +10,26 @@ from comfy_api.latest import io
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from .host.schema import search_aliases
+
 MARGIN = 8
 
 
 class DTIPictureRow(io.ComfyNode):
-    """Puts the pictures of a list into one, in order, with labels."""
+    """Puts the images of a list into one, in order, with labels."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="DTI_PictureRow",
-            display_name="Picture Row",
+            display_name="Image Row",
             category="DTI",
-            description="Puts a list of pictures side by side, each with its label, such as those of Slerp Sweep.",
+            **search_aliases("picture row", "image grid", "contact sheet", "labels"),
+            description="Puts a list of images side by side, each with its label, such as those of Slerp Sweep.",
             is_input_list=True,
             inputs=[
-                io.Image.Input("images", tooltip="The pictures, all of one size."),
-                io.String.Input("labels", force_input=True, tooltip="One text for each picture."),
+                io.Image.Input("images", tooltip="The images, all of one size."),
+                io.String.Input("labels", force_input=True, tooltip="One text for each image."),
             ],
             outputs=[io.Image.Output(display_name="image", tooltip="The row.")],
         )
@@ -35,14 +38,16 @@ class DTIPictureRow(io.ComfyNode):
     def execute(cls, images: Sequence[Tensor], labels: Sequence[str]) -> io.NodeOutput:
         pictures = [picture for batch in images for picture in batch]
         if len(labels) != len(pictures):
-            raise ValueError(f"There are {len(pictures)} pictures and {len(labels)} labels; give one for each.")
+            raise ValueError(
+                f"There are {len(pictures)} images and {len(labels)} labels; give one label for each image."
+            )
         if len({picture.shape for picture in pictures}) > 1:
-            raise ValueError(f"The pictures differ in size: {sorted({tuple(p.shape[:2]) for p in pictures})}.")
+            raise ValueError(f"The images differ in size: {sorted({tuple(p.shape[:2]) for p in pictures})}.")
         return io.NodeOutput(draw_row(pictures, labels).unsqueeze(0))
 
 
 def draw_row(pictures: list[Tensor], labels: Sequence[str]) -> Tensor:
-    """Pictures `[H, W, 3]` in [0, 1] to one row `[H + label, n * (W + margin) + margin, 3]`."""
+    """Images `[H, W, 3]` in [0, 1] to one row `[H + label, n * (W + margin) + margin, 3]`."""
     height, width = pictures[0].shape[:2]
     font_size = max(12, width // 12)
     row = Image.new("RGB", (len(pictures) * (width + MARGIN) + MARGIN, height + 2 * MARGIN + 2 * font_size), "white")

@@ -1,4 +1,4 @@
-"""Rescale Embedding: bring an old textual inversion to the length of ordinary words."""
+"""Rescale Embedding: give an old textual inversion the norm of ordinary words."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from ..dti_core.methods.adjust import rescale
 from .host.embeddings.unread import say_unread
 from .host.prompt.outputs import prompt_outputs
 from .host.prompt.trigger_wiring import prompts_that_miss_it
+from .host.schema import search_aliases
 from .host.training.text_encoder import HostTextEncoder, check_fits
 from .slerp import short_name
 from .sockets import DTIEmbedding, knowing_clip_output, trigger_output
 
 
 class DTIRescale(io.ComfyNode):
-    """Sets the length of every vector by the vocabulary of its text encoder."""
+    """Sets the norm of every vector by the vocabulary of its text encoder."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -23,18 +24,19 @@ class DTIRescale(io.ComfyNode):
             node_id="DTI_Rescale",
             display_name="Rescale Embedding",
             category="DTI",
+            **search_aliases("normalize embedding", "embedding strength", "textual inversion"),
             description=(
-                "Brings a word to the length of ordinary words without turning it: the prompt may be followed better, "
-                "the word resembles less. Send clip through it to the prompt; Save DTI Embedding keeps the result."
+                "Gives an embedding the norm of ordinary words and keeps its direction: the prompt may be followed "
+                "better, the likeness suffers. Send clip through it to the prompt; Save DTI Embedding keeps the result."
             ),
             inputs=[
-                DTIEmbedding.Input("embedding", tooltip="The word: any textual inversion."),
-                io.Clip.Input("clip", tooltip="The text encoders whose vocabulary gives the length."),
+                DTIEmbedding.Input("embedding", tooltip="Any textual inversion."),
+                io.Clip.Input("clip", tooltip="The text encoders whose vocabulary gives the norm."),
                 io.Combo.Input(
                     "magnitude",
                     options=["mean", "min", "max"],
                     default="mean",
-                    tooltip="The mean length of the vocabulary's words, or that of its shortest or longest.",
+                    tooltip="The mean norm of the vocabulary's words, or the smallest or largest.",
                 ),
                 io.Float.Input(
                     "factor",
@@ -42,12 +44,12 @@ class DTIRescale(io.ComfyNode):
                     min=0.01,
                     max=100.0,
                     step=0.01,
-                    tooltip="Times that length. Longer words may leave less to the rest of the prompt.",
+                    tooltip="Multiplies that norm. 1: as it is. Above 1 the rest of the prompt may count for less.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],
             outputs=[
-                DTIEmbedding.Output(display_name="embedding", tooltip="The rescaled word."),
+                DTIEmbedding.Output(display_name="embedding", tooltip="The rescaled embedding."),
                 knowing_clip_output(),
                 trigger_output(),
             ],

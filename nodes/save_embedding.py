@@ -1,4 +1,4 @@
-"""Save DTI Embedding: keep a word that is in memory."""
+"""Save DTI Embedding: keep an embedding that is in memory."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from .host.embeddings.owned_files import OwnedFiles
 from .host.embeddings.saving import check_prompt_reads, save_pair_to_folder, save_to_folder
 from .host.node_text import show_on_node
 from .host.prompt.outputs import no_trigger
+from .host.schema import search_aliases
 from .host.training.checks import settings_objection
 from .prompt_name import trigger
-from .sockets import DTIEmbedding, if_exists_input, name_input, trigger_output
+from .sockets import DTIEmbedding, if_exists_input, name_input, report_output, trigger_output
 
 PAIR = "diffusers pair"
 
@@ -26,11 +27,12 @@ class DTISaveEmbedding(io.ComfyNode):
             node_id="DTI_SaveEmbedding",
             display_name="Save DTI Embedding",
             category="DTI",
-            description="Saves a word to models/embeddings, for prompts and for other programs.",
+            **search_aliases("save textual inversion", "export embedding", "diffusers", "learned_embeds"),
+            description="Saves an embedding to models/embeddings, for prompts and for other programs.",
             is_output_node=True,
             hidden=[io.Hidden.unique_id],
             inputs=[
-                DTIEmbedding.Input("embedding", tooltip="The word to save."),
+                DTIEmbedding.Input("embedding", tooltip="The embedding to save."),
                 name_input(),
                 if_exists_input(),
                 io.Combo.Input(
@@ -44,6 +46,7 @@ class DTISaveEmbedding(io.ComfyNode):
             ],
             outputs=[
                 trigger_output(),
+                report_output("Where it was saved, for Preview as Text."),
             ],
         )
 
@@ -64,11 +67,12 @@ class DTISaveEmbedding(io.ComfyNode):
         if format == PAIR:
             _, path = save_pair_to_folder(renamed(embedding, name), if_exists)
             files = sorted(path.glob("learned_embeds*.safetensors"))
-            text = no_trigger("A prompt cannot read a diffusers pair: bring it there with Load DTI Embedding.")
+            text = no_trigger("A prompt cannot read a diffusers pair: load it with Load DTI Embedding.")
         else:
             saved, path = save_to_folder(renamed(embedding, name), if_exists)
             check_prompt_reads(saved)
             files, text = [path], trigger(saved.name)
         cls._files.wrote(name, files)
-        show_on_node(f"saved to {path}", cls.hidden.unique_id)
-        return io.NodeOutput(text, ui=ui.PreviewText(str(path)))
+        report = f"saved to {path}"
+        show_on_node(report, cls.hidden.unique_id)
+        return io.NodeOutput(text, report, ui=ui.PreviewText(str(path)))

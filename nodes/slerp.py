@@ -1,4 +1,4 @@
-"""Slerp Embeddings: a word between two words."""
+"""Slerp Embeddings: an embedding between two embeddings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..dti_core.merging import padded
 from .host.embeddings.unread import say_unread
 from .host.prompt.outputs import prompt_outputs
 from .host.prompt.trigger_wiring import prompts_that_miss_it
-from .host.schema import ADVANCED
+from .host.schema import ADVANCED, search_aliases
 from .sockets import DTIEmbedding, knowing_clip_output, padding_input, trigger_output
 
 METHODS = {"slerp": slerp, "lerp": lerp}
@@ -26,26 +26,29 @@ class DTISlerp(io.ComfyNode):
             node_id="DTI_Slerp",
             display_name="Slerp Embeddings",
             category="DTI",
+            **search_aliases("interpolate embeddings", "blend embeddings", "merge embeddings", "textual inversion"),
             description=(
-                "Makes a word between two words, along the arc between their directions. Send clip through it to the "
-                "prompt: the new word is in memory only, and only that clip knows it. Save DTI Embedding keeps it."
+                "Makes an embedding between two others, along the arc between their directions. Send clip through it "
+                "to the prompt: the result is in memory only, and only that clip knows it. Save DTI Embedding keeps it."
             ),
             inputs=[
-                DTIEmbedding.Input("embedding_a", tooltip="The word at t = 0."),
-                DTIEmbedding.Input("embedding_b", tooltip="The word at t = 1. With fewer or more vectors see padding."),
+                DTIEmbedding.Input("embedding_a", tooltip="The embedding at t = 0."),
+                DTIEmbedding.Input(
+                    "embedding_b", tooltip="The embedding at t = 1. With another number of vectors see padding."
+                ),
                 io.Float.Input(
                     "t",
                     default=0.5,
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="How far to go from the first word (0) to the second (1).",
+                    tooltip="How far to go from the first embedding (0) to the second (1).",
                 ),
                 io.Combo.Input(
                     "method",
                     options=list(METHODS),
                     default="slerp",
-                    tooltip="slerp: along the sphere, length kept in between. lerp: straight, which shortens the word.",
+                    tooltip="slerp: along the sphere, which keeps the norm. lerp: straight, which lowers the norm.",
                 ),
                 io.Clip.Input("clip", optional=True, tooltip="The text encoders that the prompt uses."),
                 *(_own_t(key, what) for key, what in (("clip_l", "CLIP-L"), ("clip_g", "CLIP-G"))),
@@ -53,7 +56,7 @@ class DTISlerp(io.ComfyNode):
             ],
             hidden=[io.Hidden.unique_id],
             outputs=[
-                DTIEmbedding.Output(display_name="embedding", tooltip="The word between the two."),
+                DTIEmbedding.Output(display_name="embedding", tooltip="The embedding between the two."),
                 knowing_clip_output(),
                 trigger_output(),
             ],
@@ -92,7 +95,7 @@ def of_one_length(embeddings: list[ConceptEmbedding], padding: str) -> list[Conc
 
 
 def between_name(a: ConceptEmbedding, b: ConceptEmbedding, t: float) -> str:
-    """A name for the word between two: their own without folders, cut where they are long, and how far."""
+    """A name for the embedding between two: their own without folders, cut where they are long, and how far."""
     return f"{short_name(a)}-{short_name(b)}-{t:.4g}"
 
 

@@ -1,4 +1,4 @@
-"""Slerp Sweep: a row of words from one to another."""
+"""Slerp Sweep: a row of embeddings from one to another."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from ..dti_core.interpolation import FIGURE_4_RATIOS
 from .host.embeddings.unread import say_unread
 from .host.prompt.outputs import prompt_outputs
 from .host.prompt.trigger_wiring import prompts_that_miss_it
+from .host.schema import search_aliases
 from .slerp import METHODS, between_name, of_one_length
 from .sockets import DTIEmbedding, padding_input
 
 
 class DTISlerpSweep(io.ComfyNode):
-    """Gives a list for each output, so that one graph paints every step with the same seed."""
+    """Gives a list for each output, so that one graph generates every step with the same seed."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -24,38 +25,43 @@ class DTISlerpSweep(io.ComfyNode):
             node_id="DTI_SlerpSweep",
             display_name="Slerp Sweep",
             category="DTI",
+            **search_aliases("interpolate embeddings", "morph", "textual inversion"),
             description=(
-                "Makes a row of words from one to another. Everything behind it runs once for each: connect clip and "
-                "trigger to one prompt and sampler, and all pictures are painted with one seed."
+                "Makes a row of embeddings from one to another. Everything behind it runs once for each: connect "
+                "clips and triggers to one prompt and sampler, and all images are generated with one seed."
             ),
             inputs=[
-                DTIEmbedding.Input("embedding_a", tooltip="The word at t = 0."),
-                DTIEmbedding.Input("embedding_b", tooltip="The word at t = 1. With fewer or more vectors see padding."),
+                DTIEmbedding.Input("embedding_a", tooltip="The embedding at t = 0."),
+                DTIEmbedding.Input(
+                    "embedding_b", tooltip="The embedding at t = 1. With another number of vectors see padding."
+                ),
                 io.Clip.Input("clip", tooltip="The text encoders that the prompt uses."),
                 io.String.Input(
                     "ratios",
                     default=", ".join(f"{t:g}" for t in FIGURE_4_RATIOS),
-                    tooltip="Values of t from 0 to 1, with commas or spaces between. Most of the change is near the "
+                    tooltip="Values of t from 0 to 1, separated by commas or spaces. Most of the change is near the "
                     "middle.",
                 ),
                 io.Combo.Input(
                     "method",
                     options=list(METHODS),
                     default="slerp",
-                    tooltip="slerp: along the sphere, length kept in between. lerp: straight, which shortens the word.",
+                    tooltip="slerp: along the sphere, which keeps the norm. lerp: straight, which lowers the norm.",
                 ),
                 padding_input(),
             ],
             hidden=[io.Hidden.unique_id],
             outputs=[
-                DTIEmbedding.Output(display_name="embeddings", is_output_list=True, tooltip="The words, in order."),
+                DTIEmbedding.Output(
+                    display_name="embeddings", is_output_list=True, tooltip="The embeddings, in order."
+                ),
                 io.Clip.Output(
-                    display_name="clips", is_output_list=True, tooltip="For each word text encoders that know it."
+                    display_name="clips", is_output_list=True, tooltip="For each embedding, text encoders that know it."
                 ),
                 io.String.Output(
-                    display_name="triggers", is_output_list=True, tooltip="For each word the text that calls it."
+                    display_name="triggers", is_output_list=True, tooltip="For each embedding, its trigger."
                 ),
-                io.String.Output(display_name="labels", is_output_list=True, tooltip="For each word its t."),
+                io.String.Output(display_name="labels", is_output_list=True, tooltip="For each embedding, its t."),
             ],
         )
 
@@ -76,10 +82,12 @@ class DTISlerpSweep(io.ComfyNode):
     ) -> io.NodeOutput:
         embedding_a, embedding_b = of_one_length([embedding_a, embedding_b], padding)
         steps = parsed_ratios(ratios)
-        words = [METHODS[method](embedding_a, embedding_b, t, between_name(embedding_a, embedding_b, t)) for t in steps]
-        say_unread(clip, words[0], cls.hidden.unique_id)
-        clips, triggers = zip(*(prompt_outputs(clip, word) for word in words), strict=True)
-        return io.NodeOutput(words, list(clips), list(triggers), [f"t = {t:g}" for t in steps])
+        between = [
+            METHODS[method](embedding_a, embedding_b, t, between_name(embedding_a, embedding_b, t)) for t in steps
+        ]
+        say_unread(clip, between[0], cls.hidden.unique_id)
+        clips, triggers = zip(*(prompt_outputs(clip, one) for one in between), strict=True)
+        return io.NodeOutput(between, list(clips), list(triggers), [f"t = {t:g}" for t in steps])
 
 
 def parsed_ratios(text: str) -> list[float]:
@@ -90,5 +98,5 @@ def parsed_ratios(text: str) -> list[float]:
     except ValueError:
         steps = []
     if not steps:
-        raise ValueError(f"ratios is {text!r}; write numbers from 0 to 1 with commas between, as 0, 0.5, 1.")
+        raise ValueError(f"ratios is {text!r}; write numbers from 0 to 1, separated by commas, such as 0, 0.5, 1.")
     return steps

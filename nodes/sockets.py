@@ -7,11 +7,12 @@ DTIEmbedding = io.Custom("DTI_EMBEDDING")
 
 
 def name_input() -> io.String.Input:
-    """The name under which a word is saved."""
+    """The name under which an embedding is saved."""
     return io.String.Input(
         "name",
         default="my_concept",
-        tooltip="Name of the word and its file. Letters and digits of any script, '_', '-', '.'; '/' for a subfolder.",
+        tooltip="Name of the embedding and its file. Letters and digits of any script, '_', '-', '.'; '/' for a "
+        "subfolder.",
     )
 
 
@@ -20,31 +21,39 @@ def if_exists_input(**options: bool) -> io.Combo.Input:
     return io.Combo.Input(
         "if_exists",
         options=["error", "number", "replace"],
-        default="error",
-        tooltip="When the name is taken: refuse, save under a numbered name, or replace the file.",
+        default="number",
+        tooltip="When the name is taken: number saves under the next free one (my_concept_2), error refuses, replace "
+        "overwrites the file.",
         **options,
     )
 
 
 def padding_input() -> io.Combo.Input:
-    """What to do where words have different numbers of vectors."""
+    """What to do where embeddings have different numbers of vectors."""
     return io.Combo.Input(
         "padding",
         options=["none", "repeat"],
         default="none",
         optional=True,
-        tooltip="For words with different numbers of vectors. none: refuse them. repeat: the shorter word's vectors "
-        "again in order, as often as the longer one has them.",
+        tooltip="For embeddings with different numbers of vectors. none: refuse them. repeat: the vectors of the one "
+        "with fewer are repeated in order until both have as many.",
     )
 
 
 def knowing_clip_output() -> io.Clip.Output:
-    """Text encoders whose prompts understand the word."""
-    return io.Clip.Output(display_name="clip", tooltip="Text encoders that know the word; connect to the prompt.")
+    """Text encoders whose prompts understand the embedding."""
+    return io.Clip.Output(
+        display_name="clip", tooltip="Text encoders that know the embedding; connect them to the prompt."
+    )
 
 
 def trigger_output() -> io.String.Output:
-    """The text that calls the word."""
+    """The text that puts the embedding into a prompt."""
     return io.String.Output(
-        display_name="trigger", tooltip="The text that calls the word in a prompt, spaces included."
+        display_name="trigger", tooltip="The text that puts the embedding into a prompt, with a space on both sides."
     )
+
+
+def report_output(tooltip: str) -> io.String.Output:
+    """What a node says of its work, for Preview as Text; of a node's outputs the last."""
+    return io.String.Output(display_name="report", tooltip=tooltip)

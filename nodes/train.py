@@ -1,4 +1,4 @@
-"""DTI Train: learn a word from pictures."""
+"""DTI Train: train an embedding from images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .host.embeddings.saved_result import save_result
 from .host.embeddings.saving import free_name
 from .host.encoder_probe import EncoderProbe
 from .host.node_text import show_on_node
-from .host.schema import ADVANCED
+from .host.schema import ADVANCED, search_aliases
 from .host.training.checks import check_concept, settings_objection
 from .host.training.memory import plan_memory
 from .host.training.memory_plan import PLAN_NAMES
@@ -29,7 +29,7 @@ from .host.training.run_report import RunReport
 from .host.training.session import training_session
 from .host.training.vae import encode_images
 from .single_values import single_values
-from .sockets import DTIEmbedding, if_exists_input, name_input, trigger_output
+from .sockets import DTIEmbedding, if_exists_input, name_input, report_output, trigger_output
 
 TEMPLATES = {"object": OBJECT_TEMPLATES, "style": STYLE_TEMPLATES}
 
@@ -43,34 +43,35 @@ class DTITrain(io.ComfyNode):
             node_id="DTI_Train",
             display_name="DTI Train",
             category="DTI",
+            **search_aliases("textual inversion", "train embedding", "train concept", "training", "TI", "dreambooth"),
             description=(
-                "Learns a new word for a subject or a style from 3 to 6 pictures, on the model that is loaded, and "
-                "saves it to models/embeddings. Directional Textual Inversion: only the direction of the word's "
-                "vector is learned, its length stays that of ordinary words."
+                "Trains an embedding for a subject or a style from 3 to 6 images, on the model that is loaded, and "
+                "saves it to models/embeddings. Directional Textual Inversion: only the direction of the embedding "
+                "is trained, its norm stays that of ordinary words."
             ),
             is_input_list=True,
             is_output_node=True,
             hidden=[io.Hidden.unique_id],
             inputs=[
-                io.Model.Input("model", tooltip="The model to learn on. It is not changed."),
+                io.Model.Input("model", tooltip="The model to train on. It is not changed."),
                 io.Clip.Input("clip", tooltip="The text encoders of the same checkpoint. They are not changed."),
                 io.Vae.Input("vae", tooltip="The VAE of the same checkpoint."),
                 io.Image.Input(
                     "images",
-                    tooltip="3 to 6 pictures: a batch, or a list of any sizes as Load Concept Images gives it.",
+                    tooltip="3 to 6 images: a batch, or a list of any sizes as Load Concept Images gives it.",
                 ),
                 name_input(),
                 io.String.Input(
                     "initializer",
                     default="dog",
-                    tooltip="What the pictures show in an ordinary word: 'dog', 'teapot', 'painting'. The search "
+                    tooltip="An ordinary word for what the images show: 'dog', 'teapot', 'painting'. Training "
                     "starts there and stays near. Two words give two vectors.",
                 ),
                 io.Combo.Input(
                     "templates",
                     options=list(TEMPLATES),
                     default="object",
-                    tooltip="Captions to learn with: 'a photo of a ...' for a subject, 'a painting in the style of "
+                    tooltip="Captions to train with: 'a photo of a ...' for a subject, 'a painting in the style of "
                     "...' for a style. Your own captions replace them.",
                 ),
                 io.String.Input(
@@ -78,9 +79,9 @@ class DTITrain(io.ComfyNode):
                     multiline=True,
                     default="",
                     optional=True,
-                    tooltip="Your own captions, {} where the new word goes: one a line, drawn at random, or a list "
-                    "with one for each picture, as Load Concept Images gives it. Naming what else is to be seen "
-                    "leads to words that follow prompts a little better and resemble the pictures a little less. "
+                    tooltip="Your own captions, {} where the embedding goes: one a line, drawn at random, or a list "
+                    "with one for each image, as Load Concept Images gives it. Captions that name the surroundings "
+                    "lead to embeddings that follow prompts a little better and resemble the images a little less. "
                     "Empty: templates.",
                 ),
                 io.Int.Input(
@@ -88,10 +89,10 @@ class DTITrain(io.ComfyNode):
                     default=400,
                     min=1,
                     max=100000,
-                    tooltip="Training steps. Fewer follow the prompt better, more resemble the pictures better.",
+                    tooltip="Training steps. Fewer follow the prompt better, more resemble the images better.",
                 ),
                 io.Int.Input(
-                    "batch_size", default=4, min=1, max=64, tooltip="Pictures per step. More: steadier and slower."
+                    "batch_size", default=4, min=1, max=64, tooltip="Images per step. More: steadier and slower."
                 ),
                 io.Int.Input(
                     "resolution",
@@ -99,7 +100,8 @@ class DTITrain(io.ComfyNode):
                     min=64,
                     max=2048,
                     step=64,
-                    tooltip="Short side in pixels that pictures are brought to. 768 suits SDXL; lower saves memory.",
+                    tooltip="Images are scaled so that their short side has this many pixels. 768 suits SDXL; lower "
+                    "saves memory and time.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -108,7 +110,7 @@ class DTITrain(io.ComfyNode):
                     max=0xFFFFFFFFFFFFFFFF,
                     # A new seed after every run would train again each time the graph is queued.
                     control_after_generate=False,
-                    tooltip="Same seed, same pictures, same machine: the same word.",
+                    tooltip="Same seed, same images, same machine: the same embedding.",
                 ),
                 io.Float.Input(
                     "learning_rate",
@@ -116,7 +118,7 @@ class DTITrain(io.ComfyNode):
                     min=0.0001,
                     max=1.0,
                     step=0.0001,
-                    tooltip="How far each step turns the vector: 0.04 is 2.3 degrees.",
+                    tooltip="How far each step turns the embedding: 0.04 is 2.3 degrees.",
                     **ADVANCED,
                 ),
                 io.Float.Input(
@@ -126,14 +128,15 @@ class DTITrain(io.ComfyNode):
                     max=1.0,
                     step=0.00001,
                     tooltip="Pull towards the initializer. Higher follows the prompt better, lower resembles the "
-                    "pictures better. 0: none.",
+                    "images better. 0: none.",
                     **ADVANCED,
                 ),
                 io.Combo.Input(
                     "magnitude",
                     options=["mean", "initializer", "min", "max"],
                     default="mean",
-                    tooltip="Length of the vector: the mean over the vocabulary's words, or the initializer's own.",
+                    tooltip="Norm of the embedding: the mean, smallest or largest of the vocabulary's words, or the "
+                    "initializer's own.",
                     **ADVANCED,
                 ),
                 io.Int.Input(
@@ -141,8 +144,8 @@ class DTITrain(io.ComfyNode):
                     default=0,
                     min=0,
                     max=32,
-                    tooltip="Vectors (prompt tokens) of the word. 0: as many as the initializer has tokens; above "
-                    "that its tokens are repeated in order.",
+                    tooltip="Vectors (prompt tokens) of the embedding. 0: as many as the initializer has tokens; "
+                    "above that its tokens are repeated in order.",
                     **ADVANCED,
                 ),
                 io.Int.Input(
@@ -167,8 +170,8 @@ class DTITrain(io.ComfyNode):
                     options=["auto", *PLAN_NAMES],
                     default="auto",
                     optional=True,
-                    tooltip="What is computed or fetched again instead of kept, from fast to small. auto: the fastest "
-                    "that fits into free memory. The result is the same.",
+                    tooltip="How to save memory, from fast and large to slow and small. auto: the fastest that fits "
+                    "into free memory. The result is the same.",
                     **ADVANCED,
                 ),
                 io.Combo.Input(
@@ -183,9 +186,10 @@ class DTITrain(io.ComfyNode):
                 ),
             ],
             outputs=[
-                DTIEmbedding.Output(display_name="embedding", tooltip="The learned word."),
-                io.Custom("LOSS_MAP").Output(display_name="loss", tooltip="Losses, for Plot Loss Graph."),
+                DTIEmbedding.Output(display_name="embedding", tooltip="The trained embedding."),
+                io.Custom("LOSS_MAP").Output(display_name="loss", tooltip="Losses of all steps, for Plot Loss Graph."),
                 trigger_output(),
+                report_output("Where the embedding was saved, and what was odd about the images, for Preview as Text."),
             ],
         )
 
@@ -228,7 +232,7 @@ class DTITrain(io.ComfyNode):
         memory_plan: Sequence[str] = ("auto",),
         method: Sequence[str] = ("DTI",),
     ) -> io.NodeOutput:
-        # Every input comes as a list, so that a list of pictures is one run and not one run each.
+        # Every input comes as a list, so that a list of images is one run and not one run each.
         lists = {key: values for key, values in locals().items() if key not in ("cls", "images", "captions")}
         one = single_values("DTI Train", lists)
         pictures = [picture for batch in images for picture in batch]
@@ -272,7 +276,8 @@ class DTITrain(io.ComfyNode):
             cls._files.wrote(one["name"], [result.path])
         message = "\n".join([result.message, *notes])
         show_on_node(message, node_id)
-        return io.NodeOutput(result.embedding, {"loss": report.losses}, result.trigger, ui=ui.PreviewText(message))
+        loss = {"loss": report.losses}
+        return io.NodeOutput(result.embedding, loss, result.trigger, message, ui=ui.PreviewText(message))
 
 
 def config_of(inputs: Mapping[str, Any]) -> TrainingConfig:

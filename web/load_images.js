@@ -1,4 +1,4 @@
-// Uploads pictures and their caption files into a folder of the host's input, by a button or dropped onto the node.
+// Uploads images and their caption files into a folder of the host's input, by a button or dropped onto the node.
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
@@ -23,14 +23,14 @@ async function upload(node, files) {
   const captions = files.filter((file) => CAPTION.test(file.name));
   const widget = node.widgets.find((widget) => widget.name === "folder");
   const answer = await app.extensionManager.dialog.prompt({
-    title: `Upload ${pictures.length} pictures`,
+    title: `Upload ${pictures.length} images`,
     message: "Folder in ComfyUI's input",
     defaultValue: widget.value || "my_concept",
   });
   const folder = answer?.trim().replaceAll("\\", "/").replace(/^\/+|\/+$/g, "");
   if (!folder) return;
   try {
-    // Where a name is taken by another picture the host numbers the new one, and its caption has to follow.
+    // Where a name is taken by another image the host numbers the new one, and its caption has to follow.
     const names = new Map();
     for (const file of pictures) names.set(stem(file.name), stem(await post(file, file.name, folder, false)));
     for (const file of captions) {
@@ -38,7 +38,7 @@ async function upload(node, files) {
       await post(file, (names.get(own) ?? own) + file.name.slice(own.length), folder, true);
     }
   } catch (error) {
-    app.extensionManager.toast.add({ severity: "error", summary: "Upload pictures", detail: String(error.message) });
+    app.extensionManager.toast.add({ severity: "error", summary: "Upload images", detail: String(error.message) });
   }
   await app.refreshComboInNodes();
   widget.value = folder;
@@ -60,7 +60,7 @@ app.registerExtension({
         upload(node, files);
       },
     });
-    const button = node.addWidget("button", "upload pictures", null, () => chosen.click(), { serialize: false });
+    const button = node.addWidget("button", "upload images", null, () => chosen.click(), { serialize: false });
     button.serialize = false;
     node.onDragOver = (event) => [...(event.dataTransfer?.items ?? [])].some((item) => item.kind === "file");
     node.onDragDrop = (event) => {

@@ -1,1 +1,1 @@
-"""A small drawn world, the text-to-image model trained on it, and the judge of its pictures."""
+"""A small drawn world, the text-to-image model trained on it, and the evaluator of its images."""

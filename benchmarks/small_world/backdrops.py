@@ -1,4 +1,4 @@
-"""Backgrounds: plain colours and ten views, as float pictures [SIZE, SIZE, 3] in 0..1."""
+"""Backgrounds: plain colours and ten views, as float images [SIZE, SIZE, 3] in 0..1."""
 
 from __future__ import annotations
 

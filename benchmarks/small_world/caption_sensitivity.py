@@ -1,7 +1,7 @@
 """What of a caption the model takes up: how much larger its loss is when the caption names one wrong thing.
 
 python -m small_world.caption_sensitivity FOLDER --comfyui COMFYUI   (a training's folder; while it runs, too)
-Pictures come back late in a training; this says after minutes whether they will.
+Images come back late in a training; this says after minutes whether they will.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The drawings that everything is trained on: scene `i` of a seed is always the same picture.
+"""The drawings that everything is trained on: scene `i` of a seed is always the same image.
 
 python dataset.py FOLDER [--count N] renders them once, into one array file that the trainings map into memory.
 """
@@ -20,7 +20,7 @@ from .scenes import SIZE, Scene, random_scene
 
 COUNT = 30_000
 SEED = 2026
-HELD_OUT_SEED = 77  # pictures no training sees
+HELD_OUT_SEED = 77  # images no training sees
 _CHUNK = 500
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def load(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Draw the training pictures.")
+    parser = argparse.ArgumentParser(description="Draw the training images.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=COUNT)
     options = parser.parse_args()

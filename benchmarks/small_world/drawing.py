@@ -1,4 +1,4 @@
-"""Draws a Scene: uint8 pictures [SIZE, SIZE, 3], the same for the same scene."""
+"""Draws a Scene: uint8 images [SIZE, SIZE, 3], the same for the same scene."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def _finish(picture: Picture, look: Look) -> Picture:
 
 
 def draw(scene: Scene) -> npt.NDArray[np.uint8]:
-    """The picture of a scene: uint8 [SIZE, SIZE, 3]."""
+    """The image of a scene: uint8 [SIZE, SIZE, 3]."""
     rng = np.random.default_rng(scene.seed)
     thing, look = scene.thing, scene.look
     if look.medium not in MEDIA:

@@ -103,7 +103,7 @@ def _around(scene: Scene, rng: np.random.Generator, named: set[str]) -> list[str
 
 
 def _look(scene: Scene, rng: np.random.Generator, named: set[str]) -> tuple[str, list[str]]:
-    """What kind of picture it is ("a neon photo of"), and what is said of its style at the end."""
+    """What kind of image it is ("a neon photo of"), and what is said of its style at the end."""
     before: list[str] = []
     after: list[str] = []
     look = scene.look

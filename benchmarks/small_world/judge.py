@@ -1,4 +1,4 @@
-"""The judge of pictures: does each attribute that a prompt names hold, and is it the same thing?
+"""The evaluator of images: does each attribute that a prompt names hold, and is it the same thing?
 
 A small convolutional network trained on drawings alone, apart from the model it judges. An attribute that it
 tells on fewer than 97 % of held-out drawings is not judged at all.
@@ -46,7 +46,7 @@ _COLOURED = ("colour", "second", "extra", "companion_colour")
 
 
 def truth(scene: Scene) -> dict[str, str]:
-    """The attributes that a picture of this scene shows; a gray picture shows no colours, for one."""
+    """The attributes that an image of this scene shows; a gray image shows no colours, for one."""
     thing, look = scene.thing, scene.look
     out = {
         "shape": thing.shape, "colour": thing.colour, "texture": thing.texture, "second": thing.second,
@@ -77,7 +77,7 @@ def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class Network(nn.Module):
-    """Pictures [n, 3, 128, 128] in 0..1 to logits per attribute and a unit vector [n, 64] per thing."""
+    """Images [n, 3, 128, 128] in 0..1 to logits per attribute and a unit vector [n, 64] per thing."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,13 +127,13 @@ class Judge:
         return self.network(pixels)
 
     def read(self, pictures: npt.NDArray[np.uint8]) -> list[dict[str, str]]:
-        """What the judge sees in uint8 pictures [n, 128, 128, 3]: a value for every attribute."""
+        """What the evaluator sees in uint8 images [n, 128, 128, 3]: a value for every attribute."""
         logits, _ = self._run(pictures)
         best = {name: values.argmax(1).tolist() for name, values in logits.items()}
         return [{name: VALUES[name][best[name][row]] for name in VALUES} for row in range(len(pictures))]
 
     def holds(self, pictures: npt.NDArray[np.uint8], wanted: dict[str, str]) -> npt.NDArray[np.float32]:
-        """Share of the wanted attributes that hold, per picture [n]; only trusted attributes count."""
+        """Share of the wanted attributes that hold, per image [n]; only trusted attributes count."""
         asked = {name: value for name, value in wanted.items() if name in self.trusted}
         if not asked:
             raise ValueError(f"none of {sorted(wanted)} can be judged; trusted: {sorted(self.trusted)}")
@@ -145,5 +145,5 @@ class Judge:
         return np.asarray(self._run(pictures)[1].numpy())
 
     def likeness(self, pictures: npt.NDArray[np.uint8], references: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Mean cosine of each picture [n] with the references."""
+        """Mean cosine of each image [n] with the references."""
         return np.asarray((self.embed(pictures) @ self.embed(references).T).mean(1), np.float32)

@@ -104,7 +104,7 @@ class SmallModel(nn.Module):
         super().__init__()
         self.unet = UNetModel(**arch.UNET)
         _initialise(self.unet)
-        # All pictures are of one size: the 1536 inputs for sizes are one large constant, and get no weight.
+        # All images are of one size: the 1536 inputs for sizes are one large constant, and get no weight.
         entry = self.unet.label_emb[0][0]
         with torch.no_grad():
             entry.weight[:, : WIDTHS["g"]].normal_(std=1 / math.sqrt(WIDTHS["g"]))

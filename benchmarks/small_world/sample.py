@@ -1,4 +1,4 @@
-"""Pictures from a checkpoint through the host's own loader and sampler.
+"""Images from a checkpoint through the host's own loader and sampler.
 
 python -m small_world.sample CHECKPOINT OUT.png --prompt "a red star on the beach" --comfyui COMFYUI
 """
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Sampling:
-    """How pictures are sampled."""
+    """How images are sampled."""
 
     steps: int = 20
     guidance: float = 4.0
@@ -48,7 +48,7 @@ class Painter:
 
     @torch.inference_mode()
     def paint(self, prompts: Sequence[str], seeds: Sequence[int], how: Sampling | None = None) -> npt.NDArray[np.uint8]:
-        """One picture per prompt and seed: uint8 [prompts * seeds, 128, 128, 3]."""
+        """One image per prompt and seed: uint8 [prompts * seeds, 128, 128, 3]."""
         import comfy.sample
 
         how = how or Sampling()
@@ -66,13 +66,13 @@ class Painter:
 
 
 def sheet(pictures: npt.NDArray[np.uint8], columns: int) -> Image.Image:
-    """Pictures [n, h, w, 3] in rows."""
+    """Images [n, h, w, 3] in rows."""
     rows = [np.concatenate(list(pictures[i : i + columns]), 1) for i in range(0, len(pictures), columns)]
     return Image.fromarray(np.concatenate(rows, 0))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Sample pictures.")
+    parser = argparse.ArgumentParser(description="Sample images.")
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--prompt", action="append", required=True)

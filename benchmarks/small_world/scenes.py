@@ -1,4 +1,4 @@
-"""What a picture of the world shows, as data, and how such scenes are drawn at random."""
+"""What an image of the world shows, as data, and how such scenes are drawn at random."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = tuple(COLOURS)
 
 @dataclass(frozen=True)
 class Look:
-    """How a picture is drawn, whatever it shows."""
+    """How an image is drawn, whatever it shows."""
 
     medium: str = "flat"
     finish: str = "none"
@@ -38,7 +38,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Thing:
-    """The main object: what stays the same in every picture of one instance."""
+    """The main object: what stays the same in every image of one instance."""
 
     shape: str
     colour: str
@@ -50,7 +50,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture. The background is a colour name or one of VIEWS; the seed jitters the drawing."""
+    """One image. The background is a colour name or one of VIEWS; the seed jitters the drawing."""
 
     thing: Thing
     size: str = "medium"

@@ -1,4 +1,4 @@
-"""The concepts to learn: subjects and styles that no word names but that lie within the world.
+"""The concepts to train: subjects and styles that no word names but that lie within the world.
 
 A subject is a fixed, unusual combination of shape, texture, two colours and a marking. Captions name each part
 somewhere, so the model can draw the whole; no caption has one word for it.
@@ -19,7 +19,7 @@ PICTURES = 4
 
 @dataclass(frozen=True)
 class Subject:
-    """One thing to learn; `word` is the initializer. Subjects that choose settings do not report results."""
+    """One thing to train; `word` is the initializer. Settings are chosen on validation subjects alone."""
 
     name: str
     thing: Thing
@@ -29,7 +29,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Style:
-    """One way of drawing to learn, shown on various things."""
+    """One way of drawing to train, shown on various things."""
 
     name: str
     look: Look
@@ -59,7 +59,7 @@ STYLES = (
     Style("winter_pencil", Look("sketch", "none", "gray", True), "sketch", False),
     Style("faded_print", Look("cartoon", "soft", "gray", True), "cartoon", False),
 )
-# Backgrounds, places and sizes of a concept's pictures: as varied as a person's own four would be.
+# Backgrounds, places and sizes of a concept's images: as varied as a person's own four would be.
 _SETTINGS = (
     ("meadow", "center", "large"), ("white", "left", "medium"), ("bricks", "right", "medium"),
     ("brown", "center", "medium"),
@@ -68,7 +68,7 @@ _PLAIN = ("black", "yellow", "blue")  # tried in turn where a background would h
 
 
 def subject_scenes(subject: Subject) -> list[Scene]:
-    """The four scenes of a subject's pictures."""
+    """The four scenes of a subject's images."""
     out = []
     for index, (background, place, size) in enumerate(_SETTINGS):
         if background in (subject.thing.colour, subject.thing.second):
@@ -79,7 +79,7 @@ def subject_scenes(subject: Subject) -> list[Scene]:
 
 
 def style_scenes(style: Style) -> list[Scene]:
-    """The four scenes of a style's pictures: four different things, drawn alike."""
+    """The four scenes of a style's images: four different things, drawn alike."""
     rng = np.random.default_rng(5 + STYLES.index(style) if style in STYLES else 5)
     settings = zip(_SETTINGS, ("house", "fish", "tree", "star"), strict=True)
     out = []
@@ -95,5 +95,5 @@ def scenes_of(concept: Subject | Style) -> list[Scene]:
 
 
 def pictures_of(concept: Subject | Style) -> npt.NDArray[np.uint8]:
-    """The pictures a concept is learned from: uint8 [4, 128, 128, 3]."""
+    """The images a concept is trained on: uint8 [4, 128, 128, 3]."""
     return np.stack([draw(scene) for scene in scenes_of(concept)])

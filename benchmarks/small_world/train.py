@@ -1,7 +1,7 @@
 """Trains the small text-to-image model on the encoded drawings: seeded, resumable.
 
 python -m small_world.train FOLDER --comfyui COMFYUI   (FOLDER holds latents.npy and text_state.pt; resumes)
-With a GPU: --device cuda --workers 1, and more steps for better pictures.
+With a GPU: --device cuda --workers 1, and more steps for better images.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Trainer:
         self.seconds = 0.0
 
     def batch_loss(self, number: int) -> torch.Tensor:
-        """The loss of step `number`; pictures, captions, noise and times depend on number and worker alone."""
+        """The loss of step `number`; images, captions, noise and times depend on number and worker alone."""
         rng = np.random.default_rng((3, number, self.rank))
         count = self.plan.batch // self.plan.workers
         plainness = self.plan.plainness_at(number)

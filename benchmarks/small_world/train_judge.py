@@ -1,9 +1,9 @@
-"""Trains the judge on drawings, and measures it on drawings that it has not seen.
+"""Trains the evaluator on drawings, and measures it on drawings that it has not seen.
 
 python -m small_world.train_judge FOLDER --comfyui COMFYUI   (FOLDER holds pictures.npy and vae_state.pt)
 Attributes are learned from the scenes that the model is trained on; things, from others that are drawn three times
 each, in different surroundings, many of them beside a near miss.
-Some pictures go through the codec, blur and noise first: the judge shall not stumble over those.
+Some images go through the codec, blur and noise first: the evaluator is not to stumble over those.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .train import Scenes
 THINGS = 3000
 VIEWS_EACH = 3
 STEPS = 4500
-BATCH = 40  # pictures of any scene, for the attributes
+BATCH = 40  # images of any scene, for the attributes
 PAIRS = 4  # and pairs of things, each thing with all its views
 RATE = 2e-3
 RARE_WEIGHT = 2.0  # drawn so much more often for each rare look
@@ -62,7 +62,7 @@ def rare_looks(scene: Scene) -> int:
 
 
 def labels(scenes: list[Scene]) -> dict[str, Tensor]:
-    """Class numbers [n] per attribute, -1 where the picture does not show it."""
+    """Class numbers [n] per attribute, -1 where the image does not show it."""
     truths = [truth(scene) for scene in scenes]
     return {
         name: torch.tensor([values.index(row[name]) if name in row else -1 for row in truths])
@@ -77,7 +77,7 @@ def to_tensor(pictures: npt.NDArray[np.uint8]) -> Tensor:
 
 @torch.no_grad()
 def roughen(pixels: Tensor, codec: torch.nn.Module, rng: np.random.Generator) -> Tensor:
-    """What sampling does to a picture: the codec's round trip, noise in its latents, blur, a shift of colour."""
+    """What sampling does to an image: the codec's round trip, noise in its latents, blur, a shift of colour."""
     chosen = torch.from_numpy(rng.random(len(pixels)) < 0.06)
     if chosen.any():
         latents = codec.encode(pixels[chosen])
@@ -90,7 +90,7 @@ def roughen(pixels: Tensor, codec: torch.nn.Module, rng: np.random.Generator) ->
 
 
 def contrast(vectors: Tensor, names: Tensor) -> Tensor:
-    """Each picture's own thing against all others in the batch: vectors [n, 64], thing numbers [n]."""
+    """Each image's own thing against all others in the batch: vectors [n, 64], thing numbers [n]."""
     logits = SHARPNESS * vectors @ vectors.T
     logits.fill_diagonal_(-1e4)
     same = names[:, None] == names[None, :]
@@ -172,7 +172,7 @@ def train(folder: Path, steps: int) -> Network:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Train the judge.")
+    parser = argparse.ArgumentParser(description="Train the evaluator.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--comfyui", type=Path)
     parser.add_argument("--steps", type=int, default=STEPS)

@@ -1,4 +1,4 @@
-"""Teaches the text encoders what captions say, before there are pictures: seeded, resumable.
+"""Teaches the text encoders what captions say, before there are images: seeded, resumable.
 
 python -m small_world.train_text FOLDER --comfyui COMFYUI   (writes text_state.pt; `train` goes on from it)
 SDXL's text encoders, too, had read captions for long before its UNet was trained. Left to the UNet alone they learn

@@ -1,4 +1,4 @@
-"""Trains the picture codec on the drawings, then encodes them all once for the model's training.
+"""Trains the image codec on the drawings, then encodes them all once for the model's training.
 
 python -m small_world.train_vae FOLDER --comfyui COMFYUI   (FOLDER holds pictures.npy; resumes by itself)
 """

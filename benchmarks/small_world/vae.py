@@ -1,4 +1,4 @@
-"""The picture codec: the host's TAESD with thin outer layers, trained on drawings.
+"""The image codec: the host's TAESD with thin outer layers, trained on drawings.
 
 At full resolution 64 channels are far more than flat drawings need, and on two cores they would take hours.
 The thin network is trained, and then written into the host's 64-channel layout with zeros in the unused
@@ -11,7 +11,7 @@ import torch
 from comfy.taesd.taesd import TAESD, Block, Clamp, conv
 from torch import Tensor, nn
 
-# Channels at 1/1, 1/2, 1/4 and 1/8 of the picture.
+# Channels at 1/1, 1/2, 1/4 and 1/8 of the image.
 ENCODER_WIDTHS = (8, 16, 32, 64)
 DECODER_WIDTHS = (16, 32, 64, 64)
 SCALE = 0.13025  # SDXL's latent scale: the codec's own latents have about unit deviation

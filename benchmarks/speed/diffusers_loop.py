@@ -1,6 +1,6 @@
 """Textual Inversion in the way of diffusers' SDXL script, for the time that it takes.
 
-What that script does is done here: each pass encodes its pictures with the VAE and its captions, tokenised anew, with
+What that script does is done here: each pass encodes its images with the VAE and its captions, tokenised anew, with
 both text encoders, within one graph; both token tables get dense gradients, AdamW moves all of their rows, and the rows
 that were not to move are put back. Its microbatch is a batch of its own (gradient accumulation). The network, the VAE
 and the tokenizer are the host's, so that only the loop differs; the text encoders are those of transformers.

@@ -1,4 +1,4 @@
-"""The host's own Train LoRA node on the same pictures; it gets its captions encoded, and encodes none itself."""
+"""The host's own Train LoRA node on the same images; it gets its captions encoded, and encodes none itself."""
 
 from __future__ import annotations
 

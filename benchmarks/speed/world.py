@@ -1,4 +1,4 @@
-"""The small world's models and a subject's pictures, loaded as nodes load them. Needs `comfy_host.in_process`."""
+"""The small world's models and a subject's images, loaded as nodes load them. Needs `comfy_host.in_process`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORD = SUBJECTS[0].word
 
 @dataclass(frozen=True)
 class World:
-    """MODEL, CLIP and VAE of the host; pictures `[128, 128, 3]` in [0, 1], and the same encoded, with templates."""
+    """MODEL, CLIP and VAE of the host; images `[128, 128, 3]` in [0, 1], and the same encoded, with templates."""
 
     model: object
     clip: object

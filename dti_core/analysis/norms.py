@@ -18,7 +18,7 @@ from ..vocabulary import Neighbour, Vocabulary
 # at 5.2 times and in 31 % at 10. Ordinary words of both SDXL encoders end at 1.6 times.
 LONG = 2.0
 VERY_LONG = 5.0
-# The mirror image: below half of the mean the position outweighs the word. With the vocabulary's shortest norm the
+# The mirror image: below half of the mean the position outweighs the embedding. With the vocabulary's smallest norm the
 # paper's Table 3 loses both subject and prompt.
 SHORT = 0.5
 

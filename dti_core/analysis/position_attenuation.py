@@ -30,7 +30,7 @@ def position_share(first: FirstNorm, direction: Tensor, magnitudes: Tensor) -> T
     """How much of what the first block reads depends on the token's position, for each of `magnitudes` [k].
 
     With y_i = LN(m v + p_i) over all positions i, the share is RMS_i |y_i - mean(y)| / RMS_i |y_i|: the
-    spread of one token's readings around their mean, relative to their length. It lies in [0, 1]; 0 means that
+    spread of one token's readings around their mean, relative to their norm. It lies in [0, 1]; 0 means that
     all positions look the same, and Lemma 1 makes it fall as 1/m.
 
     direction: v, a unit vector [dim]. Returns [k].

@@ -1,6 +1,6 @@
 """Effect II: a long vector passes through the encoder without turning (paper 2.2, Lemma 2 and Proposition 1).
 
-Each pre-norm block adds an update of bounded length to the hidden state, so a long state hardly turns.
+Each pre-norm block adds an update of bounded norm to the hidden state, so a state of large norm hardly turns.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def block_angles(states: Tensor) -> Tensor:
     """Angle between what enters and what leaves each block, in radians (Lemma 2; averaged in paper 2.3).
 
     states: a token's hidden states [..., L + 1, dim], the encoder's input first. Returns [..., L].
-    Raises ValueError for a state of length zero.
+    Raises ValueError for a state of norm zero.
     """
     points = projx(states)
     return dist(points[..., :-1, :], points[..., 1:, :])
@@ -33,9 +33,9 @@ def drift(states: Tensor) -> Tensor:
 
 
 def drift_bound(norm: float, block_bounds: Sequence[float]) -> float:
-    """The most that L pre-norm blocks can turn a state of length `norm`, in radians (Proposition 1, first bound).
+    """The most that L pre-norm blocks can turn a state of norm `norm`, in radians (Proposition 1, first bound).
 
-    block_bounds: B_l, the length of the longest update that block l can add. Where their sum reaches `norm` the
+    block_bounds: B_l, the largest norm of an update that block l can add. Where their sum reaches `norm` the
     proposition says nothing, and the answer is pi.
     """
     if norm <= sum(block_bounds):

@@ -50,7 +50,7 @@ def save_embedding(embedding: ConceptEmbedding, path: str | Path, *, overwrite: 
 def save_diffusers_pair(
     embedding: ConceptEmbedding, folder: str | Path, *, overwrite: bool = False
 ) -> tuple[Path, ...]:
-    """Write what diffusers' `load_textual_inversion` reads: per encoder a file with one tensor, named `<word>`.
+    """Write what diffusers' `load_textual_inversion` reads: per encoder a file with one tensor, named `<name>`.
 
     CLIP-L goes to learned_embeds.safetensors, CLIP-G to learned_embeds_2.safetensors (as in diffusers'
     textual_inversion_sdxl.py and kunheek/dti); an embedding of one encoder is the first file alone.
@@ -84,7 +84,7 @@ def load_embedding(path: str | Path, part: str = "") -> ConceptEmbedding:
 
     Raises:
         OSError: the file is missing or cannot be read.
-        ValueError: it is damaged, not an embedding, has values that are not finite or vectors of length zero.
+        ValueError: it is damaged, not an embedding, has values that are not finite or vectors of norm zero.
     """
     files = files_of(Path(path))
     vectors, metadata = _read(files[0], part)

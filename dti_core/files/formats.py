@@ -5,10 +5,10 @@
 | this package, kohya-ss/sd-scripts, OneTrainer (SDXL) | one per encoder: `clip_l`, `clip_g`, ... |
 | the same (SD 1.5, SD 2), A1111 and Forge (.safetensors) | `emb_params`; OneTrainer spells it `emp_params` |
 | A1111 and Forge (.pt) | `string_to_param`, a mapping with one tensor |
-| diffusers, InvokeAI, kunheek/dti | one, named by the placeholder word, often `<dog>` |
+| diffusers, InvokeAI, kunheek/dti | one, named by the placeholder token, often `<dog>` |
 | cog-sdxl (.pti) and others | one per encoder under any name: known by their widths |
-| diffusers with several tokens | one per token, `<s0>`, `<s1>`: one word of several vectors |
-| OneTrainer (inside a LoRA) | `bundle_emb.<word>.<any of the above>` |
+| diffusers with several tokens | one per token, `<s0>`, `<s1>`: one embedding of several vectors |
+| OneTrainer (inside a LoRA) | `bundle_emb.<token>.<any of the above>` |
 
 OneTrainer's `clip_l_out` and the like are added behind the encoder, which no prompt can do: they are left out, and
 so is what cannot be a vector, as a step counter.
@@ -46,7 +46,7 @@ RENAMED_NOTE = "dti.read_by_width"
 # What a person should know of how a file was read.
 REMARKS: Mapping[str, str] = {
     SNAPSHOT_NOTE: "Of several snapshots this is {}.",
-    TOKENS_NOTE: "These tokens were read as one word: {}.",
+    TOKENS_NOTE: "These tokens were read as one embedding: {}.",
     RENAMED_NOTE: "Tensors were read by their width: {}.",
     IGNORED_NOTE: "Left out: {}.",
 }
@@ -131,7 +131,7 @@ def _single(
 
 
 def _by_width(path: Path, inner: Mapping[str, TensorInfo]) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
-    """Several tensors under names that say nothing; those of one width are one word of several vectors."""
+    """Several tensors under names that say nothing; those of one width are one embedding of several vectors."""
     found: dict[str, tuple[str, ...]] = {}
     # safetensors sorts by text, which puts <s10> before <s2>.
     for name in sorted(inner, key=lambda name: [int(digits) for digits in re.findall(r"\d+", name)]):

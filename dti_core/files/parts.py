@@ -1,4 +1,4 @@
-"""Files that hold several embeddings: a LoRA with words in it, a list, the snapshots of a training."""
+"""Files that hold several embeddings: a LoRA with embeddings in it, a list, the snapshots of a training."""
 
 from __future__ import annotations
 

@@ -21,11 +21,11 @@ def rescale(embedding: ConceptEmbedding, magnitudes: Mapping[str, float], name: 
     2512.13672, section 4).
 
     Args:
-        magnitudes: length by encoder key. An encoder without one keeps its vectors as they are.
+        magnitudes: norm by encoder key. An encoder without one keeps its vectors as they are.
         name: of the result.
 
     Raises ValueError where no encoder has a magnitude, for one that is not finite and above 0, and for a
-    vector of length zero.
+    vector of norm zero.
     """
     keys = [key for key in embedding.vectors if key in magnitudes]
     if not keys:

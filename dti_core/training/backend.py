@@ -83,6 +83,6 @@ class Denoiser(Protocol):
         """The network's own training error per sample, `[B]` float32.
 
         latents and noise are `[B, C, H, W]`, unscaled as a VAE gives them, conditioning has B rows, sigma is
-        `[B]`. framing is int64 `[B, 6]` in pixels: height and width of the picture before it was resized,
+        `[B]`. framing is int64 `[B, 6]` in pixels: height and width of the image before it was resized,
         top and left of the crop, height and width of the crop (SDXL's size conditioning).
         """

@@ -66,5 +66,5 @@ def check_captions(captions: Sequence[str]) -> None:
         if count != 1:
             raise ValueError(
                 f"caption {number} has {count} of '{{}}': {caption!r}. Each caption needs exactly one: "
-                "put '{}' where the new word belongs, as in 'a photo of a {}'."
+                "put '{}' where the embedding goes, as in 'a photo of a {}'."
             )

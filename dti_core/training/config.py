@@ -21,8 +21,8 @@ class TrainingConfig:
     magnitude: m*, "mean" | "min" | "max" | "initializer" | a positive number.
     n_vectors: 0 for as many as the initializer has tokens.
     steps: optimizer steps.
-    batch_size: pictures per step.
-    microbatch_size: pictures per network pass, 0 for the whole batch; lower saves memory, not time.
+    batch_size: images per step.
+    microbatch_size: images per network pass, 0 for the whole batch; lower saves memory, not time.
     learning_rate: tangent of the angle by which each step turns v; AdamW's rate for the methods that use it, whose
         recipe is 0.02 (`METHODS[method].learning_rate`).
     kappa: concentration of the von Mises-Fisher prior; 0 leaves it out.

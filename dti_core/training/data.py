@@ -1,4 +1,4 @@
-"""What a training run sees: pictures as VAE posteriors, and the batches drawn from them."""
+"""What a training run sees: images as VAE posteriors, and the batches drawn from them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TrainingImage:
-    """One picture, encoded once.
+    """One image, encoded once.
 
-    mean, std: the VAE's posterior, `[C, h, w]` float32 on the CPU, short side equal for all pictures of a run.
+    mean, std: the VAE's posterior, `[C, h, w]` float32 on the CPU, short side equal for all images of a run.
     original_size: height and width in pixels before resizing.
     captions: what may be said of it, each with `{}` where the concept's name stands; one is drawn per use.
     pixels_per_latent: edge of the square of pixels behind one latent.
@@ -45,10 +45,10 @@ class Batch:
 def draw_batch(
     images: Sequence[TrainingImage], batch_size: int, generator: torch.Generator, stratified: bool = False
 ) -> Batch:
-    """Draw pictures, square crops, posterior samples, captions, noise levels and noise.
+    """Draw images, square crops, posterior samples, captions, noise levels and noise.
 
     The crop is taken from the posterior, in steps of one latent: it replaces a random crop in pixels
-    (reference recipe) without encoding again. Pictures are drawn without replacement where the batch allows.
+    (reference recipe) without encoding again. Images are drawn without replacement where the batch allows.
     stratified: every u of the batch is from a part of [0, 1) of its own.
     """
     order = torch.cat([torch.randperm(len(images), generator=generator) for _ in range(-(-batch_size // len(images)))])[

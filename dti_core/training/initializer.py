@@ -37,7 +37,7 @@ def check_tokens(word: str, token_ids: Mapping[str, Sequence[int]], n_vectors: i
     if longest > MOST_TOKENS:
         raise ValueError(
             f"The initializer is {longest} tokens long, and at most {MOST_TOKENS} can be trained; it says what the "
-            f"pictures show in a word or two, such as 'dog' or 'stuffed animal'. Got {word[:60]!r}..."
+            f"images show in a word or two, such as 'dog' or 'stuffed animal'. Got {word[:60]!r}..."
         )
     if n_vectors < 0 or 0 < n_vectors < longest:
         raise ValueError(
@@ -85,7 +85,7 @@ def _start(vocabulary: Vocabulary, ids: Sequence[int], magnitude: str | float) -
 
 def _empty(word: str) -> ValueError:
     return ValueError(
-        f"The initializer {word!r} is empty. Give a word for what the pictures show, such as 'dog' or 'painting'."
+        f"The initializer {word!r} is empty. Give a word for what the images show, such as 'dog' or 'painting'."
     )
 
 

@@ -33,7 +33,7 @@ def train(
 
     Args:
         text_encoder, denoiser: the host's model; nothing of theirs is changed.
-        images: at least one picture.
+        images: at least one.
         config: the recipe.
         on_step: called after every step; what it raises ends the run.
         spare_memory: called with the error of a step that failed, when all that the step held is released; returns
@@ -44,7 +44,7 @@ def train(
         The vectors by encoder key, `[n_vectors, dim]` float32 on the CPU.
 
     Raises:
-        ValueError: no images, unequal picture sizes, or an initializer the vocabulary does not carry.
+        ValueError: no images, unequal image sizes, or an initializer the vocabulary does not carry.
     """
     _check_images(images)
     if method is None:
@@ -115,7 +115,7 @@ def _add_gradients(
 
 def _check_images(images: Sequence[TrainingImage]) -> None:
     if not images:
-        raise ValueError("There are no images to learn from. Connect 3 to 6 pictures of the subject or style.")
+        raise ValueError("There are no images to train on. Connect 3 to 6 images of the subject or style.")
     edges = {min(image.mean.shape[-2:]) for image in images}
     if len(edges) > 1:
-        raise ValueError(f"The latents' short sides differ: {sorted(edges)}. Resize all pictures to one resolution.")
+        raise ValueError(f"The latents' short sides differ: {sorted(edges)}. Resize all images to one resolution.")

@@ -1,4 +1,4 @@
-"""Pictures as they come in, checked and brought to training size."""
+"""Images as they come in, checked and brought to training size."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ LEAST_EDGE = 8
 
 
 def check_pixels(pixels: Tensor, which: str) -> None:
-    """Raise ValueError unless `pixels` is a picture, `[H, W, 3]` in [0, 1]; `which` names it in the message."""
+    """Raise ValueError unless `pixels` is an image, `[H, W, 3]` in [0, 1]; `which` names it in the message."""
     shape = tuple(pixels.shape)
     if pixels.ndim != 3 or shape[-1] not in (3, 4):
-        raise ValueError(f"{which} has the shape {shape}; a picture is [height, width, 3].")
+        raise ValueError(f"{which} has the shape {shape}; an image is [height, width, 3].")
     if shape[-1] == 4:
         raise ValueError(
-            f"{which} has an alpha channel. What lies behind it would be learned too: "
-            "put the picture onto a background first, or drop the channel."
+            f"{which} has an alpha channel. What lies behind it would be trained on too: "
+            "put the image onto a background first, or drop the channel."
         )
     if min(shape[:2]) < LEAST_EDGE:
         raise ValueError(f"{which} is {shape[1]} x {shape[0]} pixels; the least is {LEAST_EDGE} x {LEAST_EDGE}.")
@@ -25,7 +25,7 @@ def check_pixels(pixels: Tensor, which: str) -> None:
 
 
 def resize_short_side(pixels: Tensor, resolution: int, multiple: int = 8) -> Tensor:
-    """Bring the short side to `resolution` and keep the shape of the picture (reference recipe).
+    """Bring the short side to `resolution` and keep the shape of the image (reference recipe).
 
     Args:
         pixels: `[H, W, 3]` in [0, 1].

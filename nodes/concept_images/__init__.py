@@ -1,1 +1,1 @@
-"""What Load Concept Images finds in a folder: pictures as a person sees them, and their captions."""
+"""What Load Concept Images finds in a folder: images as a person sees them, and their captions."""

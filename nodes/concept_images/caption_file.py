@@ -1,4 +1,4 @@
-"""Caption files as other trainers have them, turned into captions with `{}` where the new word goes."""
+"""Caption files as other trainers have them, turned into captions with `{}` where the embedding goes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def placeholders(text: str) -> list[str]:
 
 
 def read_captions(picture: PictureFile, stand_ins: Sequence[str]) -> str:
-    """The captions of a picture, one a line with `{}` in each; "" where there is none.
+    """The captions of an image, one a line with `{}` in each; "" where there is none.
 
     Raises ValueError with the file's name.
     """
@@ -30,7 +30,7 @@ def read_captions(picture: PictureFile, stand_ins: Sequence[str]) -> str:
         if lines:
             found[name] = "\n".join(_with_slot(line, stand_ins, name) for line in lines)
     if len(set(found.values())) > 1:
-        raise ValueError(f"{' and '.join(found)} belong to one picture and differ; keep one of them.")
+        raise ValueError(f"{' and '.join(found)} belong to one image and differ; keep one of them.")
     return next(iter(found.values()), "")
 
 
@@ -42,12 +42,12 @@ def _with_slot(line: str, stand_ins: Sequence[str], file: str) -> str:
             return named
         if count > 1:
             raise ValueError(
-                f"{file} has {word!r} {count} times: {line!r}. The new word belongs into a caption once; "
+                f"{file} has {word!r} {count} times: {line!r}. The embedding goes into a caption once; "
                 "write {} there."
             )
     wanted = " or ".join(repr(word) for word in stand_ins) or "nothing, as placeholder is empty"
     raise ValueError(
-        f"{file} does not say where the new word belongs: {line!r}. Looked for '{{}}' or {wanted}. "
+        f"{file} does not say where the embedding goes: {line!r}. Looked for '{{}}' or {wanted}. "
         "Write into placeholder what your captions call the subject, such as 'ohwx dog' or 'dog'. "
         "An empty caption file means templates."
     )

@@ -1,4 +1,4 @@
-"""A folder of pictures with caption files beside them, in the order a person counts, and what tells it has changed."""
+"""A folder of images with caption files beside them, in the order a person counts, and what tells it has changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-# What people keep pictures in. One of these that Pillow cannot read is refused by name, never passed over.
+# What people keep images in. One of these that Pillow cannot read is refused by name, never passed over.
 PICTURE_SUFFIXES = frozenset(
     ".png .apng .jpg .jpeg .jpe .jfif .mpo .webp .gif .bmp .tif .tiff .tga .jp2 .avif .heic .heif .jxl".split()
 )
@@ -17,7 +17,7 @@ CAPTION_SUFFIXES = (".txt", ".caption")
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A picture, its name below the folder (with '/'), and the caption files beside it."""
+    """An image, its name below the folder (with '/'), and the caption files beside it."""
 
     path: Path
     name: str
@@ -26,13 +26,13 @@ class PictureFile:
 
 @dataclass(frozen=True)
 class ConceptFolder:
-    """The pictures of a folder in natural order, and the names of visible files that belong to none."""
+    """The images of a folder in natural order, and the names of visible files that belong to none."""
 
     pictures: tuple[PictureFile, ...]
     others: tuple[str, ...]
 
     def fingerprint(self) -> str:
-        """Changes when a picture or a caption comes, goes, is renamed or written anew; hexadecimal."""
+        """Changes when an image or a caption comes, goes, is renamed or written anew; hexadecimal."""
         files = [file for picture in self.pictures for file in (picture.path, *picture.captions)]
         states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         return hashlib.sha256(repr(states).encode()).hexdigest()
@@ -41,7 +41,7 @@ class ConceptFolder:
 def find_pictures(folder: Path, subfolders: bool) -> ConceptFolder:
     """Look through `folder`, and through what lies in it where `subfolders` is set. Raises OSError.
 
-    Hidden files are passed over: macOS leaves a `._photo.jpg` beside each picture on foreign disks.
+    Hidden files are passed over: macOS leaves a `._photo.jpg` beside each image on foreign disks.
     """
     files: list[Path] = []
     for root, folders, names in os.walk(folder, onerror=_raise):

@@ -1,4 +1,4 @@
-"""A picture file as a person sees it: upright, in its colours, on a background where it is transparent."""
+"""An image file as a person sees it: upright, in its colours, on a background where it is transparent."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def parse_colour(text: str) -> tuple[int, int, int]:
 
 
 def read_picture(path: Path, name: str, background: tuple[int, int, int]) -> Picture:
-    """Read the first frame of a file. Raises ValueError, with `name`, for what is damaged or no picture."""
+    """Read the first frame of a file. Raises ValueError, with `name`, for what is damaged or no image."""
     try:
         with _whole_files_only(), Image.open(path) as image:
             upright = ImageOps.exif_transpose(image)
             notes = ["turned upright"] if image.getexif().get(ORIENTATION) in range(2, 9) else []
-            # A phone's MPO is one picture with a smaller copy or a depth map behind it.
+            # A phone's MPO is one image with a smaller copy or a depth map behind it.
             if getattr(image, "is_animated", False) and image.format != "MPO":
                 notes.append("its first frame")
             if image.mode.startswith("I") or image.mode == "F":
@@ -53,7 +53,7 @@ def read_picture(path: Path, name: str, background: tuple[int, int, int]) -> Pic
         raise
     except UnidentifiedImageError as error:
         raise ValueError(
-            f"{name} is not a picture that Pillow {PIL.__version__} can read. Save it as PNG or JPEG, or move it away."
+            f"{name} is not an image that Pillow {PIL.__version__} can read. Save it as PNG or JPEG, or move it away."
         ) from error
     # Decoders fail on damaged files in every way there is.
     except Exception as error:
@@ -103,7 +103,7 @@ def _colour(image: Image.Image) -> np.ndarray:
 
 
 def _alpha(image: Image.Image) -> np.ndarray:
-    """`[H, W]`, 1 where the picture is opaque."""
+    """`[H, W]`, 1 where the image is opaque."""
     if not {"A", "a"} & set(image.getbands()) and "transparency" not in image.info:
         return np.ones(image.size[::-1], dtype=np.float32)
     return np.asarray(image.convert("RGBA").getchannel("A")).astype(np.float32) / 255

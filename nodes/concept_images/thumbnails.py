@@ -1,4 +1,4 @@
-"""What of each picture a square crop may show, small."""
+"""What of each image a square crop may show, small."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EDGE = 256
 
 
 def thumbnails(pictures: Sequence[Tensor]) -> Tensor:
-    """The middle square of each picture `[H, W, 3]`, as `[n, EDGE, EDGE, 3]`: training crops along the long side."""
+    """The middle square of each image `[H, W, 3]`, as `[n, EDGE, EDGE, 3]`: training crops along the long side."""
     return torch.stack([_middle(resize_short_side(picture, EDGE)) for picture in pictures])
 
 

@@ -1,4 +1,4 @@
-"""What the host's text encoders do to a word: its first norm, and its hidden states from block to block."""
+"""What the host's text encoders do to an embedding: its first norm, and its hidden states from block to block."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class EncoderProbe:
         }
 
     def hidden_states(self, prompt: str, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Hidden states of the word whose `vectors[key]` [n_vectors, dim] stand where `prompt` has `{}`.
+        """Hidden states of the embedding whose `vectors[key]` [n_vectors, dim] stand where `prompt` has `{}`.
 
         Returns [n_vectors, L + 1, dim] float32 on the CPU by encoder key, what enters the first of L blocks first.
         """

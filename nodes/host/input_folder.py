@@ -1,4 +1,4 @@
-"""The host's input folder: its subfolders, and which of them has pictures."""
+"""The host's input folder: its subfolders, and which of them has images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import folder_paths
 
 from ..concept_images.concept_folder import ConceptFolder, find_pictures, is_hidden, natural_key
 
-# Offered where there is none yet: a fresh installation has no folder of pictures to pick.
+# Offered where there is none yet: a fresh installation has no folder of images to pick.
 FIRST_FOLDER = "my_concept"
 
 
@@ -25,12 +25,12 @@ def input_folders() -> list[str]:
 
 
 def concept_folder(folder: str, subfolders: bool) -> ConceptFolder:
-    """The pictures of a folder below `input`. Raises ValueError, in words for the node, where there are none."""
+    """The images of a folder below `input`. Raises ValueError, in words for the node, where there are none."""
     path = _path_below_input(folder)
     if not path.is_dir():
         raise ValueError(
-            f"There is no folder {folder!r} yet. Press 'upload pictures' on Load Concept Images or drop 3 to 6 "
-            f"pictures onto it; or make the folder yourself, {path}, and put them there."
+            f"There is no folder {folder!r} yet. Press 'upload images' on Load Concept Images or drop 3 to 6 "
+            f"images onto it; or make the folder yourself, {path}, and put them there."
         )
     found = find_pictures(path, subfolders)
     if found.pictures:
@@ -39,18 +39,18 @@ def concept_folder(folder: str, subfolders: bool) -> ConceptFolder:
     if below:
         names = sorted({picture.name.rpartition("/")[0] for picture in below}, key=natural_key)
         raise ValueError(
-            f"The folder {folder!r} has its pictures in folders below it: {_some(names)}. "
+            f"The folder {folder!r} has its images in subfolders: {_some(names)}. "
             "Choose one of those as folder, or switch subfolders on."
         )
     instead = f" It holds {_some(found.others)}." if found.others else " It is empty."
     raise ValueError(
-        f"The folder {folder!r} has no pictures.{instead} Press 'upload pictures' on Load Concept Images, drop 3 to "
-        f"6 pictures onto it, or put them into {path}."
+        f"The folder {folder!r} has no images.{instead} Press 'upload images' on Load Concept Images, drop 3 to "
+        f"6 images onto it, or put them into {path}."
     )
 
 
 def input_fingerprint(folder: str | None, subfolders: bool | None) -> str:
-    """Changes when the pictures or captions do. What comes by a link is not known yet: then by anything below."""
+    """Changes when the images or captions do. What comes by a link is not known yet: then by anything below."""
     path = _path_below_input(folder) if folder is not None else Path(folder_paths.get_input_directory())
     return find_pictures(path, subfolders is not False or folder is None).fingerprint()
 

@@ -1,1 +1,1 @@
-"""What Norm Inspector finds out, says and draws."""
+"""What Norm Inspector measures, reports and draws."""

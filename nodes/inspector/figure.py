@@ -1,4 +1,4 @@
-"""The picture that Norm Inspector gives: one page per text encoder, drawn with matplotlib."""
+"""The image that Norm Inspector gives: one page per text encoder, drawn with matplotlib."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class EncoderPage:
 
 
 def draw_pages(pages: Sequence[EncoderPage]) -> Tensor:
-    """Pictures [n_pages, 768, 1024, 3] float32 in [0, 1]. Beyond seven embeddings the first seven are drawn."""
+    """Images [n_pages, 768, 1024, 3] float32 in [0, 1]. Beyond seven embeddings the first seven are drawn."""
     # Whatever style other packs have set is left out, and theirs again afterwards.
     installed = {font.name for font in font_manager.fontManager.ttflist}
     style = {**STYLE, "font.family": [name for name in FONTS if name in installed]}
@@ -95,7 +95,7 @@ def _drawn(page: EncoderPage) -> Tensor:
 
 def _heading(figure: Figure, page: EncoderPage) -> None:
     norms = page.inspections[0].norms
-    title = f"{page.encoder}: words have norm {norms.mean:.3g} (standard deviation {norms.std:.2g})"
+    title = f"{page.encoder}: words have a mean norm of {norms.mean:.3g} (standard deviation {norms.std:.2g})"
     figure.text(0.085, 0.955, title, fontsize=16, fontweight="bold")
     left_out = len(page.labels) - len(COLOURS)
     names = [
@@ -132,7 +132,7 @@ def _draw_norms(axes: Axes, page: EncoderPage) -> None:
         for t in ts:
             axes.axvline(t, color=colour)
             axes.plot([t], [0.93], marker, color=colour, transform=axes.get_xaxis_transform())
-    axes.set_title("Norm beside the vocabulary's words")
+    axes.set_title("Norm compared with the vocabulary's words")
     axes.set_ylabel("words")
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
 

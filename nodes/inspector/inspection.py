@@ -1,4 +1,4 @@
-"""What Norm Inspector finds out about one embedding in one text encoder."""
+"""What Norm Inspector measures of one embedding in one text encoder."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def inspect(
 ) -> dict[str, EncoderInspection]:
     """Inspect `embedding` in every encoder of the probe, by encoder key.
 
-    prompt: `{}` is where the word stands. longest: norm up to which Effect I is drawn, by encoder key.
+    prompt: `{}` is where the embedding stands. longest: norm up to which Effect I is drawn, by encoder key.
     """
     vocabularies = probe.text_encoder.vocabularies
     vectors = {key: embedding.vectors[key] for key in vocabularies}
     ids = initializer_ids(probe.text_encoder, embedding)
     if ids is None:
-        label = "itself at ordinary length"
+        label = "itself at the mean norm"
         reference = {key: _directions(rows) * vocabularies[key].mean for key, rows in vectors.items()}
     else:
         label = f"initializer '{embedding.metadata[INITIALIZER]}'"

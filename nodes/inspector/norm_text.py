@@ -1,4 +1,4 @@
-"""An encoder's norm report in words: a line, and a table."""
+"""An encoder's norm report as text: a line, and a table."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def verdict(norm: float, mean: float) -> str:
     found = f"norm {norm:.3g} is {times_text(norm / mean)}x the vocabulary mean {mean:.3g}"
     meaning = {
         "zero": "the vector has no direction and means nothing; train it again",
-        "short": "shorter than ordinary words, its position outweighs it; try it rescaled",
+        "short": "below ordinary words, its position outweighs it; compare it rescaled",
         "ordinary": "close to an ordinary word",
-        "long": "longer than ordinary words, less of its position is seen (Effect I); try it rescaled",
-        "very long": "far longer than ordinary words, little of its position is seen (Effect I); try it rescaled",
+        "long": "above ordinary words, less of its position is seen (Effect I); compare it rescaled",
+        "very long": "far above ordinary words, little of its position is seen (Effect I); compare it rescaled",
     }
     level = norm_level(norm, mean)
     return f"norm 0: {meaning[level]}" if level == "zero" else f"{found}: {meaning[level]}"

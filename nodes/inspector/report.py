@@ -9,8 +9,21 @@ from ...dti_core.files.embedding_file import unread_encoders
 from .inspection import EncoderInspection
 from .norm_text import render, summary
 
-# A header may carry a whole picture.
+# A header may carry a whole image.
 LONGEST_ENTRY = 200
+
+
+def summary_text(
+    labels: Sequence[str],
+    embeddings: Sequence[ConceptEmbedding],
+    inspections: Sequence[Mapping[str, EncoderInspection]],
+) -> str:
+    """A line per embedding and encoder, which is what a node has room for."""
+    return "\n".join(
+        line
+        for label, embedding, found in zip(labels, embeddings, inspections, strict=True)
+        for line in _summaries(label, embedding, found)
+    )
 
 
 def report_text(
@@ -18,17 +31,11 @@ def report_text(
     embeddings: Sequence[ConceptEmbedding],
     inspections: Sequence[Mapping[str, EncoderInspection]],
 ) -> str:
-    """A line per embedding and encoder first, because a node shows a few lines only; then each under its label."""
-    summaries = [
-        line
-        for label, embedding, found in zip(labels, embeddings, inspections, strict=True)
-        for line in _summaries(label, embedding, found)
-    ]
-    parts = [
+    """Each embedding under its label: both effects by encoder, tables, and how the file was made."""
+    return "\n\n".join(
         _embedding_text(label, embedding, by_encoder)
         for label, embedding, by_encoder in zip(labels, embeddings, inspections, strict=True)
-    ]
-    return "\n\n".join(["\n".join(summaries), *parts])
+    )
 
 
 def _summaries(label: str, embedding: ConceptEmbedding, by_encoder: Mapping[str, EncoderInspection]) -> Iterator[str]:
@@ -52,12 +59,12 @@ def _encoder_text(inspection: EncoderInspection) -> str:
     else:
         lines.append(
             f"Effect I: {100 * float(inspection.position.own.mean()):.1f} % of what the first block reads depends on "
-            f"where the word stands; {100 * inspection.position.ordinary:.1f} % at the norm of an ordinary word."
+            f"its position; {100 * inspection.position.ordinary:.1f} % at the mean norm of the vocabulary's words."
         )
     own, reference = inspection.turning, inspection.reference
     lines.append(
-        f"Effect II: turns {float(own.per_block.mean()):.1f} degrees per block, {float(own.drift[-1]):.1f} from "
-        f"first to last; {inspection.reference_label}: {float(reference.per_block.mean()):.1f} and "
+        f"Effect II: the blocks turn it by {float(own.per_block.mean()):.1f} degrees each, {float(own.drift[-1]):.1f} "
+        f"from first to last; {inspection.reference_label}: {float(reference.per_block.mean()):.1f} and "
         f"{float(reference.drift[-1]):.1f}."
     )
     return "\n".join([*lines, render(inspection.norms)])

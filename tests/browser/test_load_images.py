@@ -110,7 +110,7 @@ def test_the_button_takes_several_pictures(editor: Editor, folder: Path, tmp_pat
     with editor.page.expect_file_chooser() as chooser:
         # A browser opens it only after a click.
         editor.page.mouse.click(1000, 700)
-        editor.page.evaluate(f"() => ({WIDGET})('upload pictures').callback()")
+        editor.page.evaluate(f"() => ({WIDGET})('upload images').callback()")
     assert chooser.value.is_multiple()
     chooser.value.set_files(sorted(tmp_path.glob("*.png")))
     answer(editor, "uploaded")
@@ -121,5 +121,5 @@ def test_a_first_run_says_on_the_node_where_pictures_go(editor: Editor) -> None:
     editor.page.evaluate(f"() => {{ ({WIDGET})('folder').value = 'not_there_yet'; }}")
     with pytest.raises(HostError, match="no folder 'not_there_yet' yet"):
         editor.run()
-    said = editor.page.get_by_text("There is no folder 'not_there_yet' yet. Press 'upload pictures'")
+    said = editor.page.get_by_text("There is no folder 'not_there_yet' yet. Press 'upload images'")
     said.first.wait_for(state="attached", timeout=5000)

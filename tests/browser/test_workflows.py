@@ -17,7 +17,6 @@ from skimage import data
 from comfy_host.client import Client, Run
 from comfy_host.editor import Editor
 from comfy_host.environment import REPO
-from comfy_host.graphs import RECIPE
 
 WORKFLOWS = REPO / "workflows"
 
@@ -74,18 +73,42 @@ def test_train_concept(editor, client):
     editor.load(WORKFLOWS / "train_concept.json")
     make_small(editor)
     choose(editor, "DTI_Train", name="browser", initializer="cat", steps=5, resolution=128)
-    shown = shapes(client, editor.run())
+    run = editor.run()
+    shown = shapes(client, run)
     assert shown.count((128, 128, 3)) == 2
     assert shown.count((256, 256, 3)) == 3  # what was found
     assert len(shown) == 6  # and the loss graph
     assert (client.host.base / "models" / "embeddings" / "browser.safetensors").is_file()
+    assert any("browser.safetensors" in text for text in previews(editor, run))
 
 
-def test_train_concept_is_shipped_with_the_recipe(editor):
+def test_stop_leaves_a_notice_that_says_where_the_last_step_is(editor, client):
+    """Newer pages take the text off the nodes at that moment."""
+    editor.load(WORKFLOWS / "train_concept.json")
+    choose(editor, "DTI_Train", name="halted", initializer="cat", steps=10_000, resolution=128, save_every=0)
+    editor.page.evaluate(
+        """() => { window.trained = new Promise(done => window.comfyAPI.api.api.addEventListener(
+            "progress", ({detail}) => detail.value > 1 && done())); }"""
+    )
+    editor.page.get_by_role("button", name="Run", exact=True).first.click()
+    editor.page.evaluate("() => window.trained")
+    client.interrupt()
+    notice = editor.page.locator(".p-toast-message", has_text="is saved to")
+    notice.wait_for()
+    (file,) = (client.host.base / "models" / "embeddings").glob("halted-step*.safetensors")
+    assert file.name in "".join(notice.inner_text().split())
+    editor.page.wait_for_timeout(5000)  # it does not go away by itself
+    assert notice.is_visible()
+
+
+def test_train_concept_is_shipped_with_the_defaults(editor, client):
     editor.load(WORKFLOWS / "train_concept.json")
     (train,) = (node for node in editor.api_prompt().values() if node["class_type"] == "DTI_Train")
-    settings = {name: value for name, value in train["inputs"].items() if not isinstance(value, list)}
-    assert settings == {name: value for name, value in RECIPE.items() if name != "captions"}
+    linked = {name for name, value in train["inputs"].items() if isinstance(value, list)}
+    settings = {name: value for name, value in train["inputs"].items() if name not in linked}
+    inputs = client.get("/object_info/DTI_Train")["DTI_Train"]["input"]
+    fields = {**inputs["required"], **inputs["optional"]}
+    assert settings == {name: fields[name][1]["default"] for name in fields.keys() - linked}
     loader, output = train["inputs"]["captions"]
     assert (editor.api_prompt()[loader]["class_type"], output) == ("DTI_LoadConceptImages", 2)
 
@@ -97,7 +120,7 @@ def test_use_concept(editor, client):
 
 
 def test_interpolate_concepts(editor, client):
-    """Five steps of the sweep become one row of five different pictures, painted with one seed."""
+    """Five steps of the sweep become one row of five different images, generated with one seed."""
     editor.load(WORKFLOWS / "interpolate_concepts.json")
     make_small(editor)
     choose(editor, "DTI_SlerpSweep", ratios="0, 0.25, 0.5, 0.75, 1")
@@ -111,8 +134,7 @@ def test_inspect_embedding(editor, client):
     editor.load(WORKFLOWS / "inspect_embedding.json")
     run = editor.run()
     assert len(client.images(run)) == 4  # two encoders, before and after
-    texts = [" ".join(output["text"]) for output in run.outputs.values() if "text" in output]
-    assert any("15x the vocabulary mean" in text for text in texts)
+    assert sum("15x the vocabulary mean" in text and "Effect II" in text for text in previews(editor, run)) == 2
     assert list((client.host.base / "models" / "embeddings").glob("old_embedding_rescaled*.safetensors"))
 
 
@@ -129,6 +151,12 @@ def test_concept_with_lora(editor, client):
     choose(editor, "LoraLoader", strength_clip=0)
     without = client.images(editor.run())
     assert (with_lora[0] != without[0]).any()
+
+
+def previews(editor: Editor, run: Run) -> list[str]:
+    """What Preview as Text shows after a run."""
+    nodes = [number for number, node in editor.api_prompt().items() if node["class_type"] == "PreviewAny"]
+    return [run.outputs[number]["text"][0] for number in nodes]
 
 
 def shapes(client: Client, run: Run) -> list[tuple[int, ...]]:

@@ -131,7 +131,7 @@ def test_lerp_is_the_straight_line() -> None:
 def test_lerp_through_the_origin_is_refused_there() -> None:
     a, b = of("a", [1.0, 2.0]), of("b", [-1.0, -2.0])
     assert same(lerp(a, b, 0.25, "x"), of("x", [0.5, 1.0]))
-    with pytest.raises(ValueError, match=r"t = 0.5 .*length zero"):
+    with pytest.raises(ValueError, match=r"t = 0.5 .*norm zero"):
         lerp(a, b, 0.5, "x")
 
 
@@ -156,9 +156,9 @@ def test_embeddings_that_do_not_fit_are_refused(a: ConceptEmbedding, b: ConceptE
 
 def test_a_zero_vector_has_no_direction() -> None:
     zero, a = of("zero", [0.0, 0.0]), of("a", [0.0, 1.0])
-    with pytest.raises(ValueError, match=r"'zero' and 'a'.*length zero"):
+    with pytest.raises(ValueError, match=r"'zero' and 'a'.*norm zero"):
         slerp(zero, a, 0.5, "x")
-    with pytest.raises(ValueError, match=r"clip_l.*length zero"):
+    with pytest.raises(ValueError, match=r"clip_l.*norm zero"):
         mix([zero, a], [1, 1], "x")
 
 

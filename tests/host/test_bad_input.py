@@ -81,8 +81,9 @@ def test_what_is_typed_wrong_is_refused_before_anything_runs(client, checkpoint,
 
 def test_name_that_exists(client, checkpoint):
     client.run(train(checkpoint, "noise", name="taken", **QUICK))
-    refuse(client, train(checkpoint, "noise", name="Taken", **QUICK, seed=2), "already in models/embeddings")
-    client.run(train(checkpoint, "noise", name="taken", **QUICK, seed=2, if_exists="number"))
+    again = train(checkpoint, "noise", name="Taken", **QUICK, seed=2, if_exists="error")
+    refuse(client, again, "already in models/embeddings")
+    client.run(train(checkpoint, "noise", name="taken", **QUICK, seed=2))
     assert any(path.endswith("taken_2.safetensors") for path in embeddings(client))
 
 
@@ -94,7 +95,7 @@ def with_image(checkpoint, **nodes):
 
 def test_tiny_pictures(client, checkpoint):
     tiny = node("EmptyImage", width=4, height=4, batch_size=2, color=0)
-    refuse(client, with_image(checkpoint, image=tiny), "picture 1 of 2 is 4 x 4 pixels")
+    refuse(client, with_image(checkpoint, image=tiny), "image 1 of 2 is 4 x 4 pixels")
 
 
 def test_pictures_with_alpha(client, checkpoint):
@@ -104,7 +105,7 @@ def test_pictures_with_alpha(client, checkpoint):
         mask=node("SolidMask", width=64, height=64, value=0.5),
         image=node("JoinImageWithAlpha", image=["rgb", 0], alpha=["mask", 0]),
     )
-    refuse(client, graph, "picture 1 of 1 has an alpha channel")
+    refuse(client, graph, "image 1 of 1 has an alpha channel")
 
 
 def test_the_next_run_works(client, checkpoint):

@@ -112,7 +112,7 @@ def refused(client: Client, message: str, **settings) -> HostError:
 def test_the_first_run_of_a_fresh_user(client, checkpoint):
     """Refused before anything is loaded, and told what to do."""
     graph = train(checkpoint, "my_first_concept", name="bad", **QUICK)
-    with pytest.raises(HostError, match=r"no folder 'my_first_concept' yet.*drop 3 to 6 pictures") as error:
+    with pytest.raises(HostError, match=r"no folder 'my_first_concept' yet.*drop 3 to 6 images") as error:
         client.run(graph)
     assert error.value.exception_type == "custom_validation_failed"
 
@@ -127,11 +127,11 @@ def test_folders_are_offered_as_they_are_now(client, folder):
 
 
 def test_folders_without_pictures(client, folder):
-    refused(client, "no pictures. It is empty")
+    refused(client, "no images. It is empty")
     (folder / "a.mp4").touch()
-    refused(client, r"no pictures. It holds a\.mp4")
+    refused(client, r"no images. It holds a\.mp4")
     put(folder, "10_ohwx dog/1.png", 1)
-    refused(client, "has its pictures in folders below it: 10_ohwx dog")
+    refused(client, "has its images in subfolders: 10_ohwx dog")
     assert len(client.images(client.run(load(subfolders=True)), "pictures")) == 1
 
 
@@ -144,7 +144,7 @@ def test_what_is_wrong_is_named(client, folder):
     put(folder, "good.png", 1)
     refused(client, "background is 'glass'", background="glass")
     (folder / "good.txt").write_text("photo of ohwx dog")
-    refused(client, r"good\.txt does not say where the new word belongs", placeholder="sks")
+    refused(client, r"good\.txt does not say where the embedding goes", placeholder="sks")
     (folder / "good.txt").unlink()
     content = (folder / "good.png").read_bytes()
     (folder / "broken.png").write_bytes(content[: len(content) // 2])
@@ -177,10 +177,10 @@ def test_training_says_what_is_odd_about_its_pictures(client, checkpoint, folder
     client.run(graph)
     log = client.host.log_tail(20000)
     for note in (
-        "Pictures 1 and 2 are the same",
-        "Picture 3 is one colour throughout",
-        "Picture 1 is 96 x 64 pixels and is enlarged 2.0 times",
+        "Images 1 and 2 are the same",
+        "Image 3 is one colour throughout",
+        "Image 1 is 96 x 64 pixels and is enlarged 2.0 times",
         "'embedding:nobody_has_this', which finds nothing for the text encoder",
     ):
         assert note in log
-    assert "Picture 3 is 200" not in log
+    assert "Image 3 is 200" not in log

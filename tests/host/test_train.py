@@ -64,8 +64,10 @@ def test_a_word_is_learned_saved_and_painted(client, checkpoint):
     graph = train(checkpoint, "photographs", name="pets/chelsea", **QUICK)
     graph |= paint_learned("a photo of a {} in the rain")
     graph["plot"] = node("LossGraphNode", loss=["train", 1], filename_prefix="loss")
+    graph["shown"] = node("PreviewAny", source=["train", 3])
     run = client.run(graph)
     assert len(client.images(run, "picture")) == len(client.images(run, "plot")) == 1
+    assert run.outputs["shown"]["text"] == [f"saved to {saved(client, 'pets/chelsea')}"]
     with safe_open(saved(client, "pets/chelsea"), "pt") as file:
         assert sorted(file.keys()) == ["clip_g", "clip_l"]
         assert {key: tuple(file.get_tensor(key).shape) for key in file.keys()} == {"clip_l": (1, 64), "clip_g": (1, 96)}

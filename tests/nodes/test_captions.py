@@ -15,7 +15,7 @@ def test_captions_by_picture() -> None:
         ("the {}",),
     )
     assert captions_by_picture(["", " ", ""], templates, 2) == (templates, templates)
-    with pytest.raises(ValueError, match="picture 2: caption 1 has 0"):
+    with pytest.raises(ValueError, match="image 2: caption 1 has 0"):
         captions_by_picture(["my {}", "her"], templates, 2)
-    with pytest.raises(ValueError, match="got 2 captions for 3 pictures"):
+    with pytest.raises(ValueError, match="got 2 captions for 3 images"):
         captions_by_picture(["my {}", "her {}"], templates, 3)

@@ -114,7 +114,7 @@ def test_captions_of_other_trainers(caption, content, placeholder, expected):
 @pytest.mark.parametrize(
     ("content", "placeholder", "message"),
     [
-        ("photo of ohwx dog", "", r"a\.txt does not say where the new word belongs.*placeholder is empty"),
+        ("photo of ohwx dog", "", r"a\.txt does not say where the embedding goes.*placeholder is empty"),
         ("photo of ohwx dog", "sks dog, cat", r"a\.txt does not say .* 'sks dog' or 'cat'"),
         ("a {}\na photo", "", r"a\.txt does not say .*'a photo'"),
         ("a dog and a dog", "dog", r"a\.txt has 'dog' 2 times"),
@@ -130,7 +130,7 @@ def test_captions_that_are_refused_are_named(caption, content, placeholder, mess
 def test_two_caption_files_for_one_picture(caption):
     assert caption("a {}", caption="a {}\n") == "a {}"
     assert caption("", caption="the {}") == "the {}"
-    with pytest.raises(ValueError, match=r"a\.caption and a\.txt belong to one picture and differ"):
+    with pytest.raises(ValueError, match=r"a\.caption and a\.txt belong to one image and differ"):
         caption("a {}", caption="the {}")
 
 

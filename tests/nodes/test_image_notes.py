@@ -17,7 +17,7 @@ def test_one_colour() -> None:
     flat = torch.full((128, 128, 3), 0.5)
     flat[3, 3] += 2 / 255
     (note,) = picture_notes([noise(0), flat], 128)
-    assert note.startswith("Picture 2 is one colour throughout")
+    assert note.startswith("Image 2 is one colour throughout")
 
 
 @pytest.mark.parametrize("second", ["equal", "noisy", "smaller"])
@@ -30,9 +30,9 @@ def test_the_same_picture_twice(second: str) -> None:
     }[second]
     pictures = [first[0].movedim(0, -1), noise(3), again[0].movedim(0, -1)]
     (note,) = picture_notes(pictures, 128)
-    assert note.startswith("Pictures 1 and 3 are the same")
+    assert note.startswith("Images 1 and 3 are the same")
 
 
 def test_few_pixels() -> None:
     (note,) = picture_notes([noise(0, 96, 200), noise(1, 200, 96)[:95], noise(2, 300, 300)], 144)
-    assert note.startswith("Picture 2 is 96 x 95 pixels and is enlarged 1.5 times to the resolution 144")
+    assert note.startswith("Image 2 is 96 x 95 pixels and is enlarged 1.5 times to the resolution 144")

@@ -24,8 +24,8 @@ def of_norm(norm: float) -> Tensor:
 
 def test_the_sentence_that_a_person_reads() -> None:
     assert verdict(7.4, 0.387) == (
-        "norm 7.4 is 19x the vocabulary mean 0.387: far longer than ordinary words, little of its position is seen "
-        "(Effect I); try it rescaled"
+        "norm 7.4 is 19x the vocabulary mean 0.387: far above ordinary words, little of its position is seen "
+        "(Effect I); compare it rescaled"
     )
 
 

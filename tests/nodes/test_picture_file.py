@@ -172,20 +172,20 @@ def test_a_truncated_file_is_refused_whatever_other_packs_allow(read, read_bytes
     for name in ("whole.png", "whole.jpg", "whole.webp"):
         read(Image.fromarray(noise), name)
         content = (tmp_path / name).read_bytes()
-        with pytest.raises(ValueError, match=rf"cut\.{name[6:]} cannot be read|cut\.{name[6:]} is not a picture"):
+        with pytest.raises(ValueError, match=rf"cut\.{name[6:]} cannot be read|cut\.{name[6:]} is not an image"):
             read_bytes(content[: len(content) // 2], f"cut.{name[6:]}")
     assert ImageFile.LOAD_TRUNCATED_IMAGES is allowed
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"\x89PNG\r\n\x1a\n"])
 def test_no_picture(read_bytes, content):
-    with pytest.raises(ValueError, match=r"holiday\.jpg is not a picture that Pillow"):
+    with pytest.raises(ValueError, match=r"holiday\.jpg is not an image that Pillow"):
         read_bytes(content, "holiday.jpg")
 
 
 @pytest.mark.skipif("pillow_heif" in sys.modules, reason="this Pillow reads HEIC")
 def test_heic_that_this_pillow_cannot_read(read_bytes):
-    with pytest.raises(ValueError, match=r"IMG_1\.HEIC is not a picture that Pillow .* PNG or JPEG"):
+    with pytest.raises(ValueError, match=r"IMG_1\.HEIC is not an image that Pillow .* PNG or JPEG"):
         read_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64), "IMG_1.HEIC")
 
 

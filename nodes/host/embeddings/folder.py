@@ -39,7 +39,7 @@ def name_of(file: str) -> str:
     try:
         check_embedding_name(name)
     except ValueError:
-        return "word_" + re.sub(r"[^A-Za-z0-9_-]", "_", name)[:80]
+        return "concept_" + re.sub(r"[^A-Za-z0-9_-]", "_", name)[:80]
     return name
 
 

@@ -25,16 +25,16 @@ def prompt_outputs(clip: CLIP | None, embedding: ConceptEmbedding) -> tuple[obje
     """
     if clip is None:
         return None, no_trigger(
-            f"No prompt knows the word {embedding.name!r} yet: connect clip to the node that this trigger comes from, "
-            "and that node's clip to the prompt."
+            f"No prompt knows the embedding {embedding.name!r} yet: connect clip to the node that this trigger comes "
+            "from, and that node's clip to the prompt."
         )
     check_fits(clip, embedding)
     missing = prompts_that_miss_it()
     if missing:
         raise ValueError(
-            f"{' and '.join(missing)} would not know the word {embedding.name!r}: it gets this node's trigger, but its "
-            "clip does not come from this node. Connect this node's clip output to it, or keep the word with Save DTI "
-            "Embedding and take the trigger from there."
+            f"{' and '.join(missing)} would not know the embedding {embedding.name!r}: it gets this node's trigger, "
+            "but its clip does not come from this node. Connect this node's clip output to it, or save it with "
+            "Save DTI Embedding and take the trigger from there."
         )
     return clip_with_embedding(clip, embedding)
 

@@ -1,4 +1,4 @@
-"""Whether prompts that get a node's trigger also get its clip; the word of an embedding in memory is lost without."""
+"""Whether prompts that get a node's trigger also get its clip; without it an embedding in memory is lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from server import PromptServer
 
 import nodes
 
-# Of every node that hands on a word from memory.
+# Of every node that hands on an embedding from memory.
 CLIP_OUTPUT, TRIGGER_OUTPUT = 1, 2
 # What may carry the trigger on; a node that matches types or takes any may be a switch.
 TEXT_TYPES = ("STRING", "*", "COMFY_MATCHTYPE_V3")

@@ -1,4 +1,4 @@
-"""What can be known of a training's settings before any weights are loaded or pictures encoded."""
+"""What can be known of a training's settings before any weights are loaded or images encoded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def settings_objection(name: str | None, initializer: str | None) -> str | None:
 
 
 def check_concept(clip: CLIP, initializer: str, n_vectors: int) -> None:
-    """Raise ValueError unless the initializer is words of the vocabulary, as many as can be learned."""
+    """Raise ValueError unless the initializer is words of the vocabulary, as many as can be trained."""
     _check_words(initializer)
     check_tokens(initializer, token_ids(sub_tokenizers(clip), initializer), n_vectors)
 

@@ -39,7 +39,7 @@ class HostDenoiser:
         self.latent_channels: int = patcher.model.latent_format.latent_channels
         self.model_type: str = patcher.model.model_type.name
         self.device: torch.device = patcher.load_device
-        # fp16 gradients of a mean over a picture lie below its smallest normal number.
+        # fp16 gradients of a mean over an image lie below its smallest normal number.
         self.loss_scale = 2.0**15 if _compute_dtype(patcher) == torch.float16 else 1.0
 
     def sigmas(self, u: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What is odd about a run's pictures and captions, said where a person looks."""
+"""What is odd about a run's images and captions, said where a person looks."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def run_metadata(
 
 
 def text_notes(captions: Sequence[Sequence[str]], templates: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """What a run trains with, by picture: the name of the templates, or the captions as a JSON list."""
+    """What a run trains with, by image: the name of the templates, or the captions as a JSON list."""
     used = list(dict.fromkeys(caption for of_picture in captions for caption in of_picture))
     for name, texts in templates.items():
         if used == list(texts):

@@ -13,7 +13,7 @@ from ....dti_core.embedding import ConceptEmbedding
 from ....dti_core.training import StepReport
 from ...prompt_name import MAX_LENGTH
 from ..embeddings.saving import keep
-from ..node_text import show_on_node
+from ..node_text import notify, show_on_node
 from .memory import TrainingMemory
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 class RunReport:
     """Receives each step: progress bar, text on the node, losses, checkpoint files, and the Stop button.
 
-    name, metadata: of the embedding that is being learned.
+    name, metadata: of the embedding that is being trained.
     node_id: where the text is shown.
     save_every: steps between checkpoint files `<name>-step<N>`, 0 for none.
     overwrite: whether checkpoints of an earlier run may be replaced; else they are numbered.
@@ -53,6 +53,7 @@ class RunReport:
         self._last: StepReport | None = None
         self._saved_step = 0
         self._problem = ""
+        self._kept = ""
 
     def __call__(self, report: StepReport) -> None:
         """Take note of one step. Raises the host's interrupt where Stop was pressed."""
@@ -68,17 +69,18 @@ class RunReport:
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
-        """Keep the last step where a run ends early. What ended it goes on, whether that works or not."""
+        """Keep the last step where a run ends early, and say where. What ended it goes on, saved or not."""
         try:
             yield
         except BaseException:
             self._save_checkpoint()
-            if self._problem:
-                show_on_node(self._problem.strip(), self._node_id)
+            if said := self._problem.strip() or self._kept:
+                show_on_node(said, self._node_id)
+                notify(said)
             raise
 
     def _save_checkpoint(self) -> None:
-        """Keep what has been learned so far as `<name>-step<N>`, unless that step is on disk already."""
+        """Keep what has been trained so far as `<name>-step<N>`, unless that step is on disk already."""
         if self._last is None or self._last.step == self._saved_step:
             return
         ending = f"-step{self._last.step}"
@@ -93,6 +95,7 @@ class RunReport:
         else:
             log.info("DTI: saved step %d to %s", self._last.step, path)
             self._saved_step = self._last.step
+            self._kept = f"Stopped; step {self._last.step} is saved to {path}"
             self._problem = ""
 
 

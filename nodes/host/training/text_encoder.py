@@ -169,8 +169,8 @@ def _vocabulary(key: str, encoder: SDClipModel, tokenizer: SDTokenizer) -> Vocab
     table = encoder.transformer.get_input_embeddings()
     if getattr(table, "weight", None) is None:
         raise ValueError(
-            f"The text encoder {key} has no table of token embeddings, so it cannot learn a word. "
-            "DTI trains encoders that look words up in a table, such as SDXL's CLIP-L and CLIP-G."
+            f"The text encoder {key} has no table of token embeddings, so no embedding can be trained for it. "
+            "DTI trains encoders that look tokens up in a table, such as SDXL's CLIP-L and CLIP-G."
         )
     special = frozenset(i for i in encoder.special_tokens.values() if isinstance(i, int))
     return Vocabulary(table.weight, special, tokenizer.inv_vocab)

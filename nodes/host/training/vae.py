@@ -1,4 +1,4 @@
-"""Pictures through the host's VAE, once."""
+"""Images through the host's VAE, once."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ log = logging.getLogger(__name__)
 def encode_images(
     vae: VAE, pictures: Sequence[Tensor], resolution: int, captions: Sequence[tuple[str, ...]]
 ) -> list[TrainingImage]:
-    """Bring pictures (`[H, W, 3]` in [0, 1], any sizes) to training size and encode each once.
+    """Bring images (`[H, W, 3]` in [0, 1], any sizes) to training size and encode each once.
 
-    Raises ValueError for what is not a picture.
+    Raises ValueError for what is not an image.
     """
     for number, picture in enumerate(pictures, start=1):
-        check_pixels(picture, f"picture {number} of {len(pictures)}")
+        check_pixels(picture, f"image {number} of {len(pictures)}")
     return [
         _encode(vae, resize_short_side(picture, resolution), (picture.shape[0], picture.shape[1]), texts)
         for picture, texts in zip(pictures, captions, strict=True)
@@ -34,7 +34,7 @@ def encode_images(
 
 
 def _encode(vae: VAE, pixels: Tensor, original_size: tuple[int, int], captions: tuple[str, ...]) -> TrainingImage:
-    """Encode one picture to the VAE's posterior.
+    """Encode one image to the VAE's posterior.
 
     `vae.encode` returns a point; the mean and the deviation behind it are read where they enter the
     autoencoder's regularizer. An autoencoder without one, such as TAESD, has no deviation.
@@ -47,8 +47,8 @@ def _encode(vae: VAE, pixels: Tensor, original_size: tuple[int, int], captions: 
         if len(moments) == 1:
             deviation = _deviation(moments[0])
         else:
-            # The host ran out of memory and went over the picture in tiles. It puts deviations together as latents.
-            log.info("DTI: a picture of %d x %d is encoded in tiles, as memory is short.", *pixels.shape[:2])
+            # The host ran out of memory and went over the image in tiles. It puts deviations together as latents.
+            log.info("DTI: an image of %d x %d is encoded in tiles, as memory is short.", *pixels.shape[:2])
             deviation = _encode_with(vae, pixels, lambda module, args, output: (_deviation(args[0]), *output[1:]))
         with torch.inference_mode(False):
             std = deviation[0].float().cpu().clone()

@@ -1,0 +1,14 @@
+// Shows what a run left when it was stopped: newer pages take the text off the nodes when a job ends.
+
+import { api } from "../../scripts/api.js";
+import { app } from "../../scripts/app.js";
+
+app.registerExtension({
+  name: "DTI.Notices",
+  setup() {
+    // Without `life` it stays until it is closed.
+    api.addEventListener("dti.notice", ({ detail }) =>
+      app.extensionManager.toast.add({ severity: "info", summary: "DTI Train", detail: detail.text }),
+    );
+  },
+});
