@@ -28,7 +28,7 @@ from comfy_host.process import command_line, free_port, host_variables, make_bas
 
 # Tests that compare numbers, in half a minute, and the kernels of a processor without wide vectors: it adds in another
 # order. Elsewhere than on x86 these variables change nothing.
-NUMBERS = ("tests/core", "tests/nodes", "tests/benchmarks/small_world")
+NUMBERS = ("tests/core", "tests/nodes", "tests/benchmarks/small_world", "--ignore-glob=*/test_in_comfyui.py")
 OTHER_KERNELS = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
 
 

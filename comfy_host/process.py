@@ -90,7 +90,9 @@ def command_line(tree: Path, python: Path, base: Path, port: int, options: Seque
 
 
 def has_accelerator(python: Path) -> bool:
-    """Whether the torch of that interpreter can use a GPU; without one the host must be told so."""
+    """Whether the torch of that interpreter can use a GPU, and DTI_CPU does not forbid it; else the host is told so."""
+    if os.environ.get("DTI_CPU"):
+        return False
     question = (
         "import sys, torch; xpu = getattr(torch, 'xpu', None); "
         "sys.exit(not (torch.cuda.is_available() or torch.backends.mps.is_available() "

@@ -18,7 +18,7 @@ from comfy_host.environment import (
     given_interpreter,
     host_dir,
 )
-from comfy_host.process import PACK_NAME, Host, make_base, running_host
+from comfy_host.process import PACK_NAME, Host, command_line, make_base, running_host
 
 
 def comfyui(folder: Path) -> Path:
@@ -41,6 +41,11 @@ def test_the_variables_name_comfyui_and_its_python(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("DTI_PYTHON", str(tree / "main.py"))
     monkeypatch.setenv("DTI_HOST_DIR", str(tmp_path))
     assert (comfyui_tree(), given_interpreter(), host_dir()) == (tree, tree / "main.py", tmp_path)
+
+
+def test_the_gpu_can_be_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DTI_CPU", "1")
+    assert "--cpu" in command_line(tmp_path, tmp_path / "python_that_is_not_asked", tmp_path, 1)
 
 
 def test_wrong_paths_are_named(tmp_path: Path) -> None:
