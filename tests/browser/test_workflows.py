@@ -104,18 +104,11 @@ def test_stop_leaves_a_notice_that_says_where_the_last_step_is(editor, client):
 def test_train_concept_is_shipped_with_the_defaults(editor, client):
     editor.load(WORKFLOWS / "train_concept.json")
     (train,) = (node for node in editor.api_prompt().values() if node["class_type"] == "DTI_Train")
-<<<<<<< HEAD
     linked = {name for name, value in train["inputs"].items() if isinstance(value, list)}
     settings = {name: value for name, value in train["inputs"].items() if name not in linked}
     inputs = client.get("/object_info/DTI_Train")["DTI_Train"]["input"]
     fields = {**inputs["required"], **inputs["optional"]}
     assert settings == {name: fields[name][1]["default"] for name in fields.keys() - linked}
-=======
-    settings = {name: value for name, value in train["inputs"].items() if not isinstance(value, list)}
-    # The tests' own graphs pass one image at a time and leave the choices to their defaults.
-    chosen = {**RECIPE, "microbatch_size": 0, "memory_plan": "auto", "method": "DTI"}
-    assert settings == {name: value for name, value in chosen.items() if name != "captions"}
->>>>>>> community
     loader, output = train["inputs"]["captions"]
     assert (editor.api_prompt()[loader]["class_type"], output) == ("DTI_LoadConceptImages", 2)
 
