@@ -1,4 +1,4 @@
-"""README's first command, with a few steps: from the repository's weights to the sheet of pictures."""
+"""README's first command, with a few steps: from the repository's weights to the sheet of images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Load Concept Images in the page: pictures are uploaded or dropped, and a first Run is told what to do."""
+"""Load Concept Images in the page: images are uploaded or dropped, and a first Run is told what to do."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_pictures_and_captions_are_dropped_into_a_new_folder(editor: Editor, fol
         "background": "white",
     }
 
-    # Another picture of the same name is kept beside the first, and its caption goes with it; one alone is replaced.
+    # Another image of the same name is kept beside the first, and its caption goes with it; one alone is replaced.
     drop(editor, b_png=png(3), b_txt=b"a {}")
     expect(editor.page.get_by_role("dialog").get_by_role("textbox")).to_have_value("uploaded")
     answer(editor, "uploaded")

@@ -1,4 +1,4 @@
-"""The shipped workflows, opened and run in the page as a user does: pick the files, press Run, see pictures."""
+"""The shipped workflows, opened and run in the page as a user does: pick the files, press Run, see images."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def choose(editor: Editor, node_type: str, **widgets: Any) -> None:
 
 @pytest.fixture
 def files(client: Client, small_world_file: Path) -> None:
-    """The files that the workflows name: photographs, a checkpoint, words, one of them far too long, and a LoRA."""
+    """The files that the workflows name: photographs, a checkpoint, embeddings, one of far too large a norm, a LoRA."""
     for name in ("chelsea", "coffee", "rocket"):
         file = io.BytesIO()
         Image.fromarray(getattr(data, name)()).save(file, "PNG")
@@ -160,7 +160,7 @@ def previews(editor: Editor, run: Run) -> list[str]:
 
 
 def shapes(client: Client, run: Run) -> list[tuple[int, ...]]:
-    """Of the pictures that a run has left."""
+    """Of the images that a run has left."""
     return [picture.shape for picture in client.images(run)]
 
 

@@ -1,4 +1,4 @@
-"""The host is shared by all tests; its words are not."""
+"""The host is shared by all tests; its embeddings are not."""
 
 import shutil
 from pathlib import Path

@@ -16,7 +16,7 @@ QUICK = {"steps": 2, "resolution": 128, "save_every": 0}
 
 @pytest.fixture(autouse=True)
 def pictures(client: Client) -> None:
-    """Two pictures of noise in the input folder `noise`."""
+    """Two images of noise in the input folder `noise`."""
     generator = np.random.default_rng(0)
     for number in (1, 2):
         file = io.BytesIO()

@@ -26,7 +26,7 @@ def folder(client: Client) -> Path:
 
 
 def put(folder: Path, name: str, seed: int, size: tuple[int, int] = (96, 64), **options) -> np.ndarray:
-    """A picture of noise, `size` wide and high."""
+    """An image of noise, `size` wide and high."""
     pixels = np.random.default_rng(seed).integers(0, 255, (*size[::-1], 3), dtype=np.uint8)
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(folder / name, **options)
@@ -74,7 +74,7 @@ def test_pictures_upright_in_order_with_thumbnails_and_captions(client, folder):
 
 
 def test_the_second_run_trains_on_what_is_there_then(client, checkpoint, folder):
-    """Other pictures, other captions: trained again. The same files: nothing runs."""
+    """Other images, other captions: trained again. The same files: nothing runs."""
     for number in (1, 2):
         put(folder, f"{number}.png", number)
     graph = train(checkpoint, "concept", name="again", if_exists="replace", **QUICK)

@@ -16,7 +16,7 @@ QUICK = {"steps": 2, "size": 64, "seed": 3}
 
 @pytest.fixture(autouse=True)
 def two_words(client: Client) -> None:
-    """Embeddings `one` and `two`, as long as ordinary words."""
+    """Embeddings `one` and `two`, of the norm of ordinary words."""
     for seed, name in enumerate(("one", "two")):
         generator = torch.Generator().manual_seed(seed)
         vectors = {key: torch.randn((2, width), generator=generator) for key, width in WIDTHS.items()}
@@ -30,7 +30,7 @@ BETWEEN = {"embedding_a": ["a", 0], "embedding_b": ["b", 0], "clip": ["checkpoin
 
 
 def between(checkpoint: str, clip: list, prompt: str = "a photo of {} in the rain"):
-    """A picture of a word between `one` and `two`, whose prompt has this clip."""
+    """An image of an embedding between `one` and `two`, whose prompt has this clip."""
     graph = text_to_image(checkpoint, ["prompt", 0], **QUICK)
     graph["positive"]["inputs"]["clip"] = clip
     graph["prompt"] = node("StringReplace", string=prompt, find="{}", replace=["slerp", 2])

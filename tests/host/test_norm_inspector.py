@@ -18,7 +18,7 @@ MEANS = {"clip_l": 0.39, "clip_g": 0.45}
 
 
 def write(client: Client, name: str, times: float, metadata=None, widths=WIDTHS, n_vectors: int = 1) -> None:
-    """An embedding `times` as long as the small vocabularies' words."""
+    """An embedding of `times` the norm of the small vocabularies' words."""
     generator = torch.Generator().manual_seed(5)
     tensors = {}
     for key, width in widths.items():
@@ -51,7 +51,7 @@ def test_picture_and_report_come_out_and_are_shown(client, checkpoint):
     assert all(0.02 < (picture != picture[0, 0]).any(axis=-1).mean() < 0.9 for picture in shown)
     (report,) = run.outputs["inspect"]["text"]
     assert run.outputs["text"]["text"] == [report]
-    verdict = r"norm (7\.4|8\.5)\d* is 19x the vocabulary mean 0\.\d+: far longer than ordinary words"
+    verdict = r"norm (7\.4|8\.5)\d* is 19x the vocabulary mean 0\.\d+: far above ordinary words"
     assert len(re.findall(verdict, report)) == 2
     assert "ss_sd_model_name: <b>some model</b>" in report
 

@@ -28,7 +28,7 @@ def folder(client: Client) -> Path:
 
 
 def painted(checkpoint: str, source: str, output: int = 1, **nodes) -> Graph:
-    """A picture of PROMPT with the clip and the trigger of the node `source`."""
+    """An image of PROMPT with the clip and the trigger of the node `source`."""
     graph = text_to_image(checkpoint, ["prompt", 0], steps=2, size=64, seed=3)
     graph["positive"]["inputs"]["clip"] = [source, output]
     graph["prompt"] = node("StringReplace", string=PROMPT, find="{}", replace=[source, output + 1])
@@ -59,7 +59,7 @@ def rescale(**inputs) -> dict:
 
 @pytest.fixture(autouse=True)
 def long_word(client: Client) -> None:
-    """`long`, whose vectors are twenty times as long as ordinary words."""
+    """`long`, whose vectors have twenty times the norm of ordinary words."""
     save_file(vectors(1, 8.0), folder(client) / "long.safetensors")
 
 

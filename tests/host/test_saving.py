@@ -1,4 +1,4 @@
-"""What a training has learned is not lost at its end, in a real host."""
+"""What was trained is not lost at its end, in a real host."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUICK = {"steps": 12, "batch_size": 1, "resolution": 64, "save_every": 0, "initi
 
 @pytest.fixture(autouse=True)
 def pictures(client: Client) -> None:
-    """Two pictures of noise in the input folder `noise`."""
+    """Two images of noise in the input folder `noise`."""
     generator = np.random.default_rng(0)
     for number in (1, 2):
         file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Words between words, in a real host."""
+"""Embeddings between embeddings, in a real host."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUICK = {"steps": 2, "size": 64, "seed": 3}
 
 @pytest.fixture(autouse=True)
 def two_words(client: Client) -> None:
-    """Embeddings `one` and `two` of two vectors, `three` of three, as long as ordinary words."""
+    """Embeddings `one` and `two` of two vectors, `three` of three, of the norm of ordinary words."""
     for seed, (name, n) in enumerate({"one": 2, "two": 2, "three": 3}.items()):
         generator = torch.Generator().manual_seed(seed)
         vectors = {key: torch.randn((n, width), generator=generator) for key, width in WIDTHS.items()}
@@ -33,7 +33,7 @@ def load(name: str) -> dict:
 
 
 def painted(checkpoint: str, clip: list, trigger: list, **nodes) -> Graph:
-    """A picture of PROMPT with the trigger and the clip of one of `nodes`."""
+    """An image of PROMPT with the trigger and the clip of one of `nodes`."""
     graph = text_to_image(checkpoint, ["prompt", 0], **QUICK)
     graph["positive"]["inputs"]["clip"] = clip
     graph["prompt"] = node("StringReplace", string=PROMPT, find="{}", replace=trigger)
@@ -120,7 +120,7 @@ def test_what_does_not_fit_is_refused(client, checkpoint, inputs, message):
 
 
 def test_a_shorter_word_is_padded_where_that_is_chosen(client, checkpoint):
-    """At t = 1 the longer word is whole."""
+    """At t = 1 the one with more vectors is whole."""
     graph = between(checkpoint, embedding_b=["c", 0], t=1.0, padding="repeat")
     graph["c"] = load("three")
     whole = painted(checkpoint, ["c", 1], ["c", 2], c=load("three"))
@@ -148,5 +148,5 @@ def test_ratios_that_are_no_numbers(client, checkpoint):
 def test_without_a_clip_the_trigger_says_what_to_do(client, checkpoint):
     graph = painted(checkpoint, ["checkpoint", 1], ["slerp", 2], slerp=slerp(clip=None))
     del graph["slerp"]["inputs"]["clip"]
-    with pytest.raises(HostError, match=r"No prompt knows the word 'one-two-0.5' yet: connect clip"):
+    with pytest.raises(HostError, match=r"No prompt knows the embedding 'one-two-0.5' yet: connect clip"):
         client.run(graph)

@@ -129,7 +129,7 @@ def test_captions_one_per_picture(client, checkpoint):
 
 @pytest.mark.parametrize("ending", ["finished", "stopped", "failed"])
 def test_pictures_are_the_same_before_and_after(client, checkpoint, ending):
-    """The small model stays loaded in the host all the while; only the sampler's seed calls for a new picture."""
+    """The small model stays loaded in the host all the while; only the sampler's seed calls for a new image."""
     before = picture(client, text_to_image(checkpoint, "a photo of a dog", seed=100))
     graph = train(checkpoint, "photographs", name=f"run_{ending}", **{**QUICK, "steps": 2000})
     if ending == "finished":

@@ -16,7 +16,7 @@ from tests.rounding import EPS32
 
 CAPTIONS = ("a photo of a {}", "{}, on a red table in the rain", "The dog beside a {}'s   House, 20 years on.")
 
-# Sizes of the picture, corner and edges of the crop: all different.
+# Sizes of the image, corner and edges of the crop: all different.
 FRAMING = torch.tensor([[768, 1024, 0, 16, 128, 128], [640, 128, 8, 0, 128, 128], [3000, 2000, 24, 64, 192, 160]])
 
 

@@ -1,4 +1,4 @@
-"""Which files of a folder are pictures and captions, and in what order; no host is asked."""
+"""Which files of a folder are images and captions, and in what order; no host is asked."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_the_fingerprint_sees_every_change_and_nothing_else(find, tmp_path):
 
 @pytest.fixture
 def caption(comfy_modules, tmp_path):
-    """The captions of a picture, given its caption file's content and what stands for the concept."""
+    """The captions of an image, given its caption file's content and what stands for the concept."""
     from dti_pack.nodes.concept_images.caption_file import placeholders, read_captions
     from dti_pack.nodes.concept_images.concept_folder import find_pictures
 

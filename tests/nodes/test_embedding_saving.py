@@ -113,7 +113,7 @@ def test_where_nothing_can_be_written_it_is_said_before(folders):
 
 
 def test_two_files_of_one_name_are_not_read_by_it(folders):
-    """Which of them the host takes is chance; Load then hands the word on under a name of its own."""
+    """Which of them the host takes is chance; Load then hands the embedding on under a name of its own."""
     from dti_pack.nodes.host.embeddings.folder import prompt_reads
     from dti_pack.nodes.host.embeddings.saving import save_to_folder
 

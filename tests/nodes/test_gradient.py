@@ -12,7 +12,7 @@ CAPTIONS = ("a photo of a {}", "a {} on a red table, in the rain", "the (small:1
 
 @pytest.fixture
 def chain(models, node_mode):
-    """The loss of fixed data as a function of the vectors, one picture per caption."""
+    """The loss of fixed data as a function of the vectors, one image per caption."""
     from dti_pack.nodes.host.training.session import training_session
 
     generator = torch.Generator().manual_seed(7)

@@ -33,7 +33,7 @@ def run(models, node_mode):
 
 
 def random_walk(start, seed):
-    """As many steps of the same length, each in a random direction."""
+    """As many steps of the same angle, each in a random direction."""
     from dti_pack.dti_core.riemannian_sgd import RiemannianSGD
 
     generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Pictures of every kind, with the values that a person sees."""
+"""Images of every kind, with the values that a person sees."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WHITE = (255, 255, 255)
 
 @pytest.fixture
 def read(comfy_modules, tmp_path):
-    """Saves a picture and reads it."""
+    """Saves an image and reads it."""
     from dti_pack.nodes.concept_images.picture_file import read_picture
 
     def save_and_read(image: Image.Image, name: str = "a.png", background=WHITE, **options):

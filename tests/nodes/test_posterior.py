@@ -1,4 +1,4 @@
-"""Pictures become the VAE's posterior, mean and deviation, also where memory is short."""
+"""Images become the VAE's posterior, mean and deviation, also where memory is short."""
 
 from __future__ import annotations
 

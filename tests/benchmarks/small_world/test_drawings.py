@@ -1,4 +1,4 @@
-"""The drawn world: pictures, captions, concepts, files, the judge's labels. No training and no host."""
+"""The drawn world: images, captions, concepts, files, the judge's labels. No training and no host."""
 
 from __future__ import annotations
 

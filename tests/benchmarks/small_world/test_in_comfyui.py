@@ -1,4 +1,4 @@
-"""The small world in a real ComfyUI: prompts are followed, and a word is learned that pictures show."""
+"""The small world in a real ComfyUI: prompts are followed, and an embedding is trained that images show."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def judge() -> Judge:
 
 
 def painted(client: Client, checkpoint: str, texts: Sequence[str]) -> list[np.ndarray]:
-    """Six pictures [6, 128, 128, 3] for each prompt."""
+    """Six images [6, 128, 128, 3] for each prompt."""
     graph = text_to_image(checkpoint, texts[0], tag="_0", **SAMPLING)
     for number, text in enumerate(texts[1:], start=1):
         graph |= paint(text, tag=f"_{number}", **SAMPLING)

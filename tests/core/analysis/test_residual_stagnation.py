@@ -89,7 +89,7 @@ def test_the_whole_encoder_turns_no_more_than_proposition_1_allows(
 
 
 def test_a_longer_token_freezes(encoder: PreNormEncoder, directions: Tensor) -> None:
-    """Corollary 1: ten times the length, a tenth of the turn, once updates no longer matter to it."""
+    """Corollary 1: ten times the norm, a tenth of the turn, once updates no longer matter to it."""
     total = sum(encoder.bounds)
     turned = torch.stack([drift(encoder.states(a * total * directions))[:, -1] for a in (1, 10, 100, 1000)])
     assert bool((turned.diff(dim=0) < 0).all())

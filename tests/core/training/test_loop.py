@@ -38,7 +38,7 @@ class ToyTextEncoder:
 
 
 class ToyDenoiser:
-    """The loss is the distance of the context from a target, so the target is the word to be learned."""
+    """The loss is the distance of the context from a target, so the target is the concept to be trained."""
 
     device = torch.device("cpu")
     loss_scale = 1.0

@@ -1,4 +1,4 @@
-"""Pictures as they come in."""
+"""Images as they come in."""
 
 from __future__ import annotations
 
