@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from comfy_host.client import Client
 
 SNAPSHOT = Path(__file__).with_name("schemas.json")
@@ -50,3 +52,16 @@ def test_every_node_has_a_help_page_and_tooltips(client: Client) -> None:
                 for field, (_, *options) in group.items():
                     if isinstance(field, str) and options and isinstance(options[0], dict):
                         assert options[0].get("tooltip"), f"{name}.{field}"
+
+
+def test_newer_hosts_find_the_nodes_by_what_people_type(client: Client) -> None:
+    info = client.get("/object_info")
+    if "search_aliases" not in info["KSampler"]:
+        pytest.skip("this host knows no search aliases")
+    for words, name in (
+        ("textual inversion", "DTI_Train"),
+        ("train embedding", "DTI_Train"),
+        ("dreambooth", "DTI_Train"),
+        ("embedding", "DTI_LoadEmbedding"),
+    ):
+        assert words in info[name]["search_aliases"]

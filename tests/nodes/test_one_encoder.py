@@ -70,7 +70,7 @@ def test_an_embedding_of_one_encoder(clip, embeddings, shown, node_mode):
 
     # A width that no encoder of full size has needs its key.
     save_file({"clip_l": 3 * rows(2, WIDTH)}, embeddings / "old.safetensors")
-    embedding, knowing, trigger = DTILoadEmbedding.execute("old.safetensors", clip).result
+    embedding, knowing, trigger, _ = DTILoadEmbedding.execute("old.safetensors", clip).result
     assert trigger == " embedding:old "
     (found,) = inspect(EncoderProbe(clip), embedding, "a photo of a {}", {"clip_l": 10.0}).values()
     assert [vector.level for vector in found.norms.vectors] == ["very long"] * 2
@@ -94,7 +94,7 @@ def test_encoders_that_the_clip_lacks_are_named_and_kept(clip, embeddings, shown
     from dti_pack.nodes.slerp_sweep import DTISlerpSweep
 
     save_file({"clip_l": rows(2, WIDTH), "clip_g": rows(3, 1280), "t5": rows(1, 4096)}, embeddings / "sd3.safetensors")
-    embedding, _, _ = DTILoadEmbedding.execute("sd3.safetensors", clip).result
+    embedding, _, _, _ = DTILoadEmbedding.execute("sd3.safetensors", clip).result
     rest = "The vectors for clip_g, t5xxl in '{}' are kept as they are and not used: this model reads clip_l."
     assert shown.pop().splitlines() == [
         "an unknown model: clip_l 2 x 64, clip_g 3 x 1280, t5xxl 1 x 4096",
