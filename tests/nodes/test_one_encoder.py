@@ -98,7 +98,7 @@ def test_encoders_that_the_clip_lacks_are_named_and_kept(clip, embeddings, shown
     rest = "The vectors for clip_g, t5xxl in '{}' are kept as they are and not used: this model reads clip_l."
     assert shown.pop().splitlines() == [
         "an unknown model: clip_l 2 x 64, clip_g 3 x 1280, t5xxl 1 x 4096",
-        "Without this node a prompt reads the file otherwise or not at all: use its trigger and clip.",
+        "A prompt alone would read this file differently or not at all: use the trigger and clip of this node.",
         rest.format("sd3"),
     ]
     found = inspect(EncoderProbe(clip), embedding, "a photo of a {}", {"clip_l": 10.0})
