@@ -86,7 +86,7 @@ def test_an_embedding_of_one_encoder(clip, embeddings, shown, node_mode):
 def test_encoders_that_the_clip_lacks_are_named_and_kept(clip, embeddings, shown, node_mode):
     from dti_pack.nodes.host.encoder_probe import EncoderProbe
     from dti_pack.nodes.inspector.inspection import inspect
-    from dti_pack.nodes.inspector.report import report_text
+    from dti_pack.nodes.inspector.report import summary_text
     from dti_pack.nodes.load_embedding import DTILoadEmbedding
     from dti_pack.nodes.mix import DTIMix
     from dti_pack.nodes.rescale import DTIRescale
@@ -98,11 +98,11 @@ def test_encoders_that_the_clip_lacks_are_named_and_kept(clip, embeddings, shown
     rest = "The vectors for clip_g, t5xxl in '{}' are kept as they are and not used: this model reads clip_l."
     assert shown.pop().splitlines() == [
         "an unknown model: clip_l 2 x 64, clip_g 3 x 1280, t5xxl 1 x 4096",
-        "Without this node a prompt reads the file otherwise or not at all: use its trigger and clip.",
+        "A prompt alone would read this file differently or not at all: use the trigger and clip of this node.",
         rest.format("sd3"),
     ]
     found = inspect(EncoderProbe(clip), embedding, "a photo of a {}", {"clip_l": 10.0})
-    assert rest.format("sd3") in report_text(["sd3"], [embedding], [found]).splitlines()[:2]
+    assert rest.format("sd3") in summary_text(["sd3"], [embedding], [found]).splitlines()
     rescaled, _, _ = DTIRescale.execute(embedding, clip, "mean", 1.0).result
     assert shown == [rest.format("sd3-mean")]
     assert torch.equal(rescaled.vectors["t5xxl"], embedding.vectors["t5xxl"])
