@@ -86,13 +86,17 @@ class DTITrain(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "steps",
-                    default=400,
+                    default=TrainingConfig.steps,
                     min=1,
                     max=100000,
                     tooltip="Training steps. Fewer follow the prompt better, more resemble the images better.",
                 ),
                 io.Int.Input(
-                    "batch_size", default=4, min=1, max=64, tooltip="Images per step. More: steadier and slower."
+                    "batch_size",
+                    default=TrainingConfig.batch_size,
+                    min=1,
+                    max=64,
+                    tooltip="Images per step. More: steadier and slower.",
                 ),
                 io.Int.Input(
                     "resolution",
@@ -105,7 +109,7 @@ class DTITrain(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "seed",
-                    default=42,
+                    default=TrainingConfig.seed,
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     # A new seed after every run would train again each time the graph is queued.
@@ -114,7 +118,7 @@ class DTITrain(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "learning_rate",
-                    default=0.04,
+                    default=TrainingConfig.learning_rate,
                     min=0.0001,
                     max=1.0,
                     step=0.0001,
@@ -123,7 +127,7 @@ class DTITrain(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "kappa",
-                    default=0.0001,
+                    default=TrainingConfig.kappa,
                     min=0.0,
                     max=1.0,
                     step=0.00001,
@@ -134,14 +138,14 @@ class DTITrain(io.ComfyNode):
                 io.Combo.Input(
                     "magnitude",
                     options=["mean", "initializer", "min", "max"],
-                    default="mean",
+                    default=TrainingConfig.magnitude,
                     tooltip="Norm of the embedding: the mean, smallest or largest of the vocabulary's words, or the "
                     "initializer's own.",
                     **ADVANCED,
                 ),
                 io.Int.Input(
                     "n_vectors",
-                    default=0,
+                    default=TrainingConfig.n_vectors,
                     min=0,
                     max=32,
                     tooltip="Vectors (prompt tokens) of the embedding. 0: as many as the initializer has tokens; "
@@ -177,7 +181,7 @@ class DTITrain(io.ComfyNode):
                 io.Combo.Input(
                     "method",
                     options=list(METHODS),
-                    default="DTI",
+                    default=TrainingConfig.method,
                     optional=True,
                     tooltip="DTI, or for comparison: Textual Inversion and CrossInit, which do not keep the norm, or "
                     "AdamW projected onto the norm. Their learning rate is half of learning_rate, so 0.04 gives the "

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors import safe_open
 from skimage import data
 
 from comfy_host.client import Client, HostError, InterruptedPromptError
 from comfy_host.graphs import node, paint_learned, text_to_image, train
+from tests.rounding import EPS32
 
 QUICK = {"steps": 6, "resolution": 128, "save_every": 0, "initializer": "cat"}
 
@@ -143,6 +145,22 @@ def test_pictures_are_the_same_before_and_after(client, checkpoint, ending):
             client.run(graph)
     assert (picture(client, text_to_image(checkpoint, "a photo of a cat", seed=100)) != before).any()
     assert (picture(client, text_to_image(checkpoint, "a photo of a dog", seed=100)) == before).all()
+
+
+def test_every_memory_plan_trains_the_same(client, checkpoint):
+    """The smallest plans, asked for by name; afterwards the host generates the same image as before."""
+    before = picture(client, text_to_image(checkpoint, "a photo of a dog", seed=101))
+    vectors = []
+    for plan in ("auto", "recompute all blocks", "stream all"):
+        name = plan.replace(" ", "_")
+        client.run(train(checkpoint, "photographs", name=name, **QUICK, memory_plan=plan))
+        with safe_open(saved(client, name), "pt") as file:
+            vectors.append(torch.cat([file.get_tensor(key)[0] for key in sorted(file.keys())]))
+    for other in vectors[1:]:
+        # Images in one pass or one by one: a few hundred roundings, of gradients that steps bring to one size.
+        torch.testing.assert_close(other, vectors[0], rtol=0, atol=200 * EPS32 * float(vectors[0].norm()))
+    assert (picture(client, text_to_image(checkpoint, "a photo of a cat", seed=101)) != before).any()
+    assert (picture(client, text_to_image(checkpoint, "a photo of a dog", seed=101)) == before).all()
 
 
 def test_stop_ends_within_a_step_and_keeps_it(client, checkpoint):

@@ -15,10 +15,11 @@ from torch import Tensor
 from ....dti_core.embedding import ConceptEmbedding
 from ....dti_core.files.diffusers_pair import files_of, first_half
 from ....dti_core.files.file_kind import EXTENSIONS, fingerprint
+from ...prompt_name import EXTENSIONS as PROMPT_EXTENSIONS
 from ...prompt_name import check_embedding_name, cleaned
 
 # What the host appends to a name, in the order in which it looks.
-HOST_EXTENSIONS = ("", ".safetensors", ".pt", ".bin")
+HOST_EXTENSIONS = ("", *PROMPT_EXTENSIONS)
 
 
 def embedding_files() -> list[str]:
