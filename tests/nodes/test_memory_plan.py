@@ -257,3 +257,24 @@ def test_the_microbatch_that_is_asked_for_is_the_most(models, monkeypatch):
 def test_the_plan_is_one_line(models, monkeypatch):
     line = str(planned(models, monkeypatch, 8e9))
     assert line.startswith("memory plan: keep all, 4 at a time; about 0.") and line.endswith(" GB of 8.0 GB")
+
+
+def test_novram_keeps_no_weights_on_the_device(models, monkeypatch):
+    import comfy.model_management as management
+
+    monkeypatch.setattr(management, "vram_state", management.VRAMState.NO_VRAM)
+    memory = planned(models, monkeypatch, 24e9)
+    assert memory.plan.name == "stream all" and memory.unet_bytes < 1
+    assert planned(models, monkeypatch, 24e9, wanted="keep all").plan.name == "keep all"
+
+
+def test_what_the_host_left_out_is_brought_back(models, node_mode):
+    """Models that an earlier plan, or the host itself, has loaded in part are whole under a plan that keeps all."""
+    from dti_pack.nodes.host.training.memory import TrainingMemory
+    from dti_pack.nodes.host.training.session import training_session
+
+    patchers = (models.model, models.clip.patcher)
+    with training_session(models.model, models.clip, TrainingMemory([plans()[-1]])):
+        assert all(patcher.loaded_size() < 0.01 * patcher.model_size() for patcher in patchers)
+    with training_session(models.model, models.clip, TrainingMemory([plans()[0]])):
+        assert all(patcher.loaded_size() > 0.99 * patcher.model_size() for patcher in patchers)

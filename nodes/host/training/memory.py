@@ -114,6 +114,9 @@ def plan_memory(
     footprint = footprint_on(model, clip, edge, n_captions)
     free_bytes = free_memory(device)
     plans = ladder(batch_size, microbatch_size, wanted)
+    if not wanted and comfy.model_management.vram_state == comfy.model_management.VRAMState.NO_VRAM:
+        # What --novram asks for: no weights on the device but those of the layer at work.
+        return TrainingMemory(plans[-1:], footprint, peak_bytes(plans[-1], footprint) + MARGIN_BYTES)
     number = first_that_fits(plans, footprint, free_bytes)
     if number < 0:
         need = peak_bytes(plans[-1], footprint) + MARGIN_BYTES

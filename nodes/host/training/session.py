@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
@@ -77,10 +78,9 @@ class _PlacedModels:
         with torch.inference_mode():
             working = 0 if self._memory is None else self._memory.working_bytes
             comfy.model_management.load_models_gpu([self.unet, self.encoders], memory_required=working)
-            if self._plan.stream_text_encoders:
-                _stream(self.encoders, 0)
-            if self._memory is not None and self._plan.stream_unet:
-                _stream(self.unet, self._memory.unet_bytes)
+            # The host may have left out a part of one for the other, and does not know what is to be fetched.
+            _hold(self.encoders, 0 if self._plan.stream_text_encoders else math.inf)
+            _hold(self.unet, self._memory.unet_bytes if self._memory and self._plan.stream_unet else math.inf)
         brought = patch_modules(network_patches(self.unet))
         self._stack.enter_context(differentiable(self.unet.model, self.encoders.model, *brought))
         _bring_buffers(self.unet.get_model_object("model_sampling"), device)
@@ -105,9 +105,9 @@ def _resident(patcher: ModelPatcher, socket: str) -> ModelPatcher:
         ) from error
 
 
-def _stream(patcher: ModelPatcher, keep_bytes: float) -> None:
-    """Leave `keep_bytes` of the weights on the device; the host fetches the others for each layer's pass."""
-    patcher.partially_unload(patcher.offload_device, max(0.0, patcher.loaded_size() - keep_bytes))
+def _hold(patcher: ModelPatcher, n_bytes: float) -> None:
+    """Have so much of the weights on the device; the host fetches the others for each layer's pass."""
+    patcher.partially_load(patcher.load_device, n_bytes - patcher.loaded_size())
 
 
 def _bring_buffers(sampling: torch.nn.Module, device: torch.device) -> None:
