@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -127,6 +128,34 @@ def test_no_cast_is_kept_for_backward(models, images, monkeypatch):
         assert counter.now < sum(2 * w.numel() for w in models.model.model.diffusion_model.parameters())
         loss.sum().backward()
         assert all(float(v.grad.norm()) > 0 for v in vectors.values())
+
+
+def test_a_pass_without_a_backward_pass_is_freed(models, monkeypatch):
+    """As after an error or Stop in the middle of a step: nothing of its graph may stay on the device."""
+    import comfy.model_management
+    from dti_pack.dti_core.training.captions import OBJECT_TEMPLATES
+    from dti_pack.nodes.host.training.session import training_session
+
+    from benchmarks.memory.live_tensors import LiveTensors
+
+    monkeypatch.setattr(comfy.model_management, "should_use_bf16", lambda *args, **kwargs: True)
+    counter = LiveTensors(torch.device("cpu"))
+    latents, framing = torch.randn((1, 4, 8, 8)), torch.tensor([[64, 64, 0, 0, 64, 64]])
+
+    def run_forward(text_encoder, denoiser):
+        vectors = {key: torch.full((1, v.dim), 0.05).requires_grad_() for key, v in text_encoder.vocabularies.items()}
+        conditioning = text_encoder.encode(OBJECT_TEMPLATES[:1], vectors)
+        return denoiser.loss(latents, conditioning, torch.ones(1), latents, framing)
+
+    with torch.inference_mode(), training_session(models.model, models.clip) as (text_encoder, denoiser):
+        run_forward(text_encoder, denoiser)  # what is read once and kept
+        with counter:
+            loss = run_forward(text_encoder, denoiser)
+            held = counter.now
+            del loss
+        gc.collect()
+        assert held > 1e6
+        assert counter.now < 1e4
 
 
 class OutOfMemory:

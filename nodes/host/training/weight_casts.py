@@ -62,10 +62,11 @@ def casts_made_again() -> Iterator[None]:
 
     def pack(tensor: Tensor) -> Tensor | _Cast:
         if not made:  # so it is for most of what a step saves: a cast that nothing keeps is gone after its layer
-            return tensor
+            # Without its history: a layer that keeps its own result would keep itself, and never be freed.
+            return tensor.detach()
         entry = made.get(tensor.untyped_storage()._cdata)
         if entry is None or entry[0]() is None:
-            return tensor
+            return tensor.detach()
         _, module, options = entry
         return _Cast(
             module, tensor.dtype, tensor.device, options, tensor.size(), tensor.stride(), int(tensor.storage_offset())
