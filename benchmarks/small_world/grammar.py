@@ -14,12 +14,12 @@ EMPTY_SHARE = 0.1
 # How often an attribute is named. Departures from the usual are nearly always named, so that what a prompt
 # does not ask for stays rare in what is learned.
 _NAMED = {
-    "shape": 0.96, "colour": 0.9, "texture": 0.93, "marking": 0.9, "size": 0.45, "place": 0.8, "center": 0.25,
-    "companion": 0.93, "background": 0.75, "look": 0.92,
+    "shape": 0.97, "colour": 0.97, "texture": 0.98, "marking": 0.97, "size": 0.9, "medium": 0.3, "place": 0.94,
+    "center": 0.35, "companion": 0.97, "companion_colour": 0.95, "side": 0.9, "background": 0.94, "look": 0.96,
 }  # fmt: skip
-# One caption in four says little about the object itself, as in "a photo of a star on the beach".
-TERSE_SHARE = 0.25
-_TERSE = 0.3
+# One caption in five says little about the object itself, as in "a photo of a star on the beach".
+TERSE_SHARE = 0.2
+_TERSE = 0.2
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _thing(scene: Scene, rng: np.random.Generator, named: set[str]) -> str:
         named.add("second")
     # Filled in one go: a colour word may not be searched for letters in braces.
     phrase = pattern.format(c=_colour(thing.colour, rng), d=_colour(thing.second, rng), n=noun)
-    if rng.random() < share * _NAMED["size"] and scene.size != "medium":
+    if rng.random() < share * _NAMED["medium" if scene.size == "medium" else "size"]:
         named.add("size")
         phrase = f"{_one(words.SIZE_WORDS[scene.size], rng)} {phrase}"
     elif rng.random() < 0.12:
@@ -86,13 +86,15 @@ def _around(scene: Scene, rng: np.random.Generator, named: set[str]) -> list[str
     if scene.companion != "none" and rng.random() < _NAMED["companion"]:
         noun = _one(words.NOUNS[scene.companion], rng)
         named.add("companion")
-        if rng.random() < 0.75:
+        if rng.random() < _NAMED["companion_colour"]:
             named.add("companion_colour")
             noun = f"{_colour(scene.companion_colour, rng)} {noun}"
-        if rng.random() < 0.3:
-            noun = f"small {noun}"
+        company = words.BESIDE
+        if rng.random() < _NAMED["side"]:
+            named.add("companion_side")
+            company = words.COMPANY[scene.companion_side]
         article = "an" if noun[0] in "aeio" else "a"
-        out.append(_one(words.COMPANY, rng).format(x=f"{article} {noun}"))
+        out.append(_one(company, rng).format(x=f"{article} {noun}"))
     if rng.random() < _NAMED["background"]:
         named.add("background")
         if scene.background in COLOURS:
@@ -109,7 +111,6 @@ def _look(scene: Scene, rng: np.random.Generator, named: set[str]) -> tuple[str,
     look = scene.look
     kinds = (
         ("medium", words.MEDIUM_WORDS.get(look.medium)),
-        ("finish", words.FINISH_WORDS.get(look.finish)),
         ("tint", words.TINT_WORDS.get(look.tint)),
     )
     for kind, choices in kinds:

@@ -39,7 +39,7 @@ NOISY_FIRST, NOISY_LAST = 0.6, 0.85
 # the noise still hides where things are, weights would teach that they are everywhere.
 THINGS_WEIGHT, SEEN_UNTIL, HIDDEN_FROM = 3.0, 400, 700
 PLAINER = 2.5  # at first every departure from a plain thing is that many times e rarer than it was drawn
-SHORT = 40  # positions of a caption at first; the attention over the rest of 77 is learned at the end
+SHORT = 32  # positions of a caption at first; the attention over the rest of 77 is learned at the end
 TEXT_SHARE = 0.15  # of the rate, for the text encoders: they can read already
 EVERY = 250  # steps between saved states
 log = logging.getLogger(__name__)
