@@ -7,6 +7,7 @@ tells on fewer than 97 % of held-out drawings is not judged at all.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,8 @@ class Network(nn.Module):
         return logits, functional.normalize(self.thing(features), dim=1)
 
 
-def _holds(seen: dict[str, str], name: str, value: str) -> bool:
+def holds(seen: Mapping[str, str], name: str, value: str) -> bool:
+    """Whether what was seen of an image is the wanted value of an attribute."""
     if name in ("colour", "second") and seen["texture"] in _EVEN:
         return value in (seen["colour"], seen["second"])
     return seen[name] == value
@@ -142,7 +144,7 @@ class Judge:
         if not asked:
             raise ValueError(f"none of {sorted(wanted)} can be judged; trusted: {sorted(self.trusted)}")
         seen = self.read(pictures)
-        return np.asarray([np.mean([_holds(row, n, v) for n, v in asked.items()]) for row in seen], np.float32)
+        return np.asarray([np.mean([holds(row, n, v) for n, v in asked.items()]) for row in seen], np.float32)
 
     def embed(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Unit vectors [n, 64] that are near for the same thing, whatever surrounds it."""

@@ -42,6 +42,7 @@ TEXTURED: dict[str, tuple[str, ...]] = {
         "{c} {n} with a {d} checkered pattern",
     ),
     "plain": ("{c} {n}", "{c} {n}", "plain {c} {n}"),
+    "unsaid": ("{c} {n}",),
 }  # fmt: skip
 # Said when the colours stay unsaid.
 UNCOLOURED: dict[str, tuple[str, ...]] = {
@@ -49,6 +50,7 @@ UNCOLOURED: dict[str, tuple[str, ...]] = {
     "dotted": ("dotted {n}", "{n} with dots"),
     "checkered": ("checkered {n}", "{n} with a checkered pattern"),
     "plain": ("{n}", "plain {n}"),
+    "unsaid": ("{n}",),
 }
 MARKS: dict[str, tuple[str, ...]] = {
     "hat": ("with a {e} hat", "wearing a {e} hat", "in a {e} hat"),
