@@ -2,8 +2,8 @@
 
 python -m small_world.gates CHECKPOINT --comfyui COMFYUI [--sheet OUT.png]    exit status 0 only where all gates hold
 
-The judge reads images of full descriptions, images of prompts that say nothing of the thing but its class word, and, for scale,
-drawings of the same scenes. No scene of these was in any training.
+The judge reads images of full descriptions, images of prompts that say nothing of the thing but its class word, and,
+for scale, drawings of the same scenes. No scene of these was in any training.
 """
 
 from __future__ import annotations
