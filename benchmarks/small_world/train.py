@@ -49,13 +49,13 @@ log = logging.getLogger(__name__)
 class Plan:
     """How long and how fast. The rate stays up and falls to zero over the last part of the steps."""
 
-    steps: int = 8400
+    steps: int = 14500
     batch: int = 32
     rate: float = 6e-4
     warm_up: int = 300
     decay_from: float = 0.6
     # Where five things have a colour, a colour word says little about any: plain things on any background first.
-    plain_until: float = 0.45
+    plain_until: float = 0.3
     whole_from: float = 0.88  # from here on captions have all their 77 positions
     workers: int = 2
 
