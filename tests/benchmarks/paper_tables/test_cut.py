@@ -31,12 +31,12 @@ def test_a_cut_runs_whole(tmp_path):
     assert len(done) > 30 and all(count == wanted for count, wanted in done)
     # A world is known by what the repository holds of it: what is assembled differs a little between machines.
     assert report.parents[1].name == f"world_{digest_of_file(COMPACT)}"
-    for name in ("front.png", "front_reference.png", "norms.png", "norms_reference.png", "figure4.png"):
+    for name in ("front.png", "text_by_norm.png", "norms.png", "figure4.png"):
         picture = np.asarray(Image.open(report.parent / name).convert("RGB")).astype(int)
         # Axes are gray; what is drawn on them has colour.
         assert (np.ptp(picture, axis=-1) > 40).mean() > 0.001, name
     scores = sorted((report.parent / "scores").iterdir())
-    assert {len(json.loads(file.read_text(encoding="utf-8"))["image"]) for file in scores} == {3, 6}
+    assert {len(json.loads(file.read_text(encoding="utf-8"))["image"]) for file in scores} == {3}
     # Stopped in the middle, it goes on: only what is missing is done again.
     scores[0].unlink()
     stamps = {file: file.stat().st_mtime_ns for file in scores[1:]}

@@ -25,10 +25,10 @@ SETTINGS = {
     "linear": Settings(steps=40, decay="linear"),
     "average": Settings(steps=40, average=10),
     "stratified": Settings(steps=40, stratified=True),
-    "keep_best": Settings(steps=60, keep_best=True),
+    "floor": Settings(steps=40, decay="cosine", decay_floor=0.1),
     "kappa_share": Settings(steps=40, kappa_share=0.05),
     "all at once": Settings(
-        steps=60, magnitude="5x", decay="cosine", average=15, stratified=True, keep_best=True, kappa_share=0.05
+        steps=60, magnitude="5x", decay="cosine", average=15, stratified=True, kappa_share=0.05
     ),
 }
 
