@@ -83,7 +83,7 @@ class Table:
                 raise ValueError(f"table {self.name!r} chooses settings and must not see {', '.join(reporting)}.")
 
     def row(self, label: str) -> Row:
-        return next(row for row in self.rows if row.label == label)
+        return {row.label: row for row in self.rows}[label]
 
     def runs_of(self, row: Row, concept: str, seed: int) -> list[Run]:
         """One for every sampling seed, all of one training."""

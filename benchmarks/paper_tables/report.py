@@ -47,7 +47,7 @@ def write_report(folder: Path, scale: Scale, results: Results, workers: Workers)
     parts += ["Text by attribute:", table_of_attributes(main, results)]
     figures.front(_ends(main, results), list(_curves(scale, results)), folder / "front.png")
     parts += ["![image against text](front.png)"]
-    parts += _scores(main_tables.table_3(scale), results, "RSGD, m* mean, kappa 1e-4", ends=main)
+    parts += _scores(main_tables.table_3(scale), results, "DTI", ends=main)
     parts += [*_scores(curves.rate_table(scale), results, ends=main), *_against_norm(folder, scale, main, results)]
     parts += _on_the_way(scale, main, results)
     for table in curves.strength_tables(scale):
@@ -122,7 +122,8 @@ def _curves(scale: Scale, results: Results) -> Iterator[Curve]:
     for method, rows in (("TI", rates.rows[::2]), ("TI-rescaled", rates.rows[1::2])):
         yield Curve(f"{method} at other rates", method, _points(rates, rows, results))
     ablation = dataclasses.replace(main_tables.table_3(scale), seeds=scale.seeds[:1])
-    kappas = sorted((row for row in ablation.rows if "m* mean, kappa" in row.label), key=lambda r: r.settings.kappa)
+    turned = [row for row in ablation.rows if row.settings.method == "dti" and row.settings.magnitude == "mean"]
+    kappas = sorted(turned, key=lambda row: row.settings.kappa)
     yield Curve("DTI at other kappas", "DTI", _points(ablation, kappas, results))
 
 
