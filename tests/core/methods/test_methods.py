@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -118,6 +119,16 @@ def test_decay_begins_whole(decay: str, half: float) -> None:
     assert Options(decay=decay).rate_share(51, 100) == pytest.approx(half)
 
 
+@pytest.mark.parametrize("decay", ["linear", "cosine"])
+def test_a_decay_comes_down_to_its_floor(decay: str) -> None:
+    options = Options(decay=decay, decay_floor=0.2)
+    assert options.rate_share(1, 100) == 1.0
+    assert options.rate_share(51, 100) == pytest.approx(0.6)
+    # The last step is a hundredth of the way before the end.
+    assert 0.2 < options.rate_share(100, 100) < 0.21
+    assert Options(decay=decay).rate_share(100, 100) < 0.01 + 1e-9
+
+
 def test_a_file_says_what_the_method_reads() -> None:
     recipe = TrainingConfig("dog")
     assert "kappa" in recipe.in_use() and "decay" not in recipe.in_use() and "options" not in recipe.in_use()
@@ -133,6 +144,9 @@ def test_a_file_says_what_the_method_reads() -> None:
         ({"kappa_share": -0.1}, "kappa_share is -0.1"),
         ({"average": -1}, "average is -1"),
         ({"decay": "step"}, "decay is 'step'; choose one of none, cosine, linear"),
+        ({"decay": "linear", "decay_floor": 1.5}, "decay_floor is 1.5"),
+        ({"decay": "linear", "decay_floor": math.nan}, "decay_floor is nan"),
+        ({"decay_floor": 0.1}, "decay_floor is 0.1 without a decay"),
     ],
 )
 def test_bad_options(options, message: str) -> None:
