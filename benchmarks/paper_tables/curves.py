@@ -8,7 +8,7 @@ from .settings import AS_TRAINED, RESCALED, TRAINED, Settings, Use
 
 
 def rate_table(scale: Scale) -> Table:
-    """TI's rate, in coordinates of the vocabulary: which norm goes with which loss of text?"""
+    """TI's rate, in coordinates of a word: which norm goes with which loss of text?"""
     rows = []
     for rate in sorted({*scale.rates, scale.of("ti").rate}):
         settings = scale.of("ti", learning_rate=rate)

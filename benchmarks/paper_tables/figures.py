@@ -10,8 +10,8 @@ from typing import Any
 
 from .bootstrap import Interval
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#8C564B", "#5D3A9B")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", "h")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#8C564B", "#5D3A9B", "#004D40")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", "h", "d")
 DASHES = ("-", "--", ":", "-.")
 TEXT, IMAGE = "text: share of what the prompt asks for", "image: likeness to the references"
 Line = tuple[str, Sequence[float], Sequence[float]]

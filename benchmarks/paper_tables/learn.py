@@ -42,10 +42,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--initializer", required=True)
     parser.add_argument("--method", choices=METHODS, default="ti")
-    parser.add_argument(
-        "--learning-rate", type=float, default=0.0,
-        help="AdamW's in coordinates of the vocabulary, DTI's as the tangent of an angle; 0 for the reference's",
-    )  # fmt: skip
+    parser.add_argument("--learning-rate", type=float, help="in the method's own terms; without it, its recipe's")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--comfyui", type=Path)

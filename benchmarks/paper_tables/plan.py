@@ -107,7 +107,7 @@ class Table:
 class Scale:
     """How much is done: the whole, or a cut of it.
 
-    rates: of TI, in coordinates of the vocabulary, beside the reference's; the last one brings it to the paper's norm.
+    rates: of TI, in coordinates of a word, beside the reference's; the last one brings it to the paper's norm.
     strengths: norms at use, in m*. adjustments: shares of TEA. changes: how many changes of the recipe are tried.
     """
 

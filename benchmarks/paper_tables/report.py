@@ -133,7 +133,8 @@ def _points(table: Table, rows: Sequence[Row], results: Results) -> list[Point]:
     for row in rows:
         image, text = _axes(table, row, results)
         if image.count:
-            out.append(Point(text.mean, image.mean, row.label.split(", ")[-1]))
+            knob = row.label.removesuffix(", rescaled").split(", ")[-1].split(" at ")[-1]
+            out.append(Point(text.mean, image.mean, knob))
     return out
 
 

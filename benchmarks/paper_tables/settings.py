@@ -19,7 +19,7 @@ class Settings:
     """A method and its settings. The defaults are the effective recipe of the reference's SDXL launcher.
 
     method: one of REFERENCES or of TRAINED.
-    learning_rate: AdamW's in coordinates of the vocabulary, or the tangent of DTI's step angle; 0 is the reference's.
+    learning_rate: AdamW's in coordinates of a word, or the tangent of DTI's step angle; None for the reference's.
     magnitude: m* in training: "mean", "min", "max" or "initializer" as in TrainingConfig, or "5x", in means.
 
     kappa_share, decay, decay_floor, average, stratified: as in dti_core.methods.Options.
@@ -30,7 +30,7 @@ class Settings:
     method: str = "dti"
     steps: int = 400
     batch_size: int = 4
-    learning_rate: float = 0.0
+    learning_rate: float | None = None
     kappa: float = 1e-4
     magnitude: str = "mean"
     kappa_share: float = 0.0
@@ -55,7 +55,8 @@ class Settings:
 
     @property
     def rate(self) -> float:
-        return self.learning_rate or METHODS[TRAINED[self.method]].learning_rate
+        """The learning rate, in the method's own terms."""
+        return METHODS[TRAINED[self.method]].learning_rate if self.learning_rate is None else self.learning_rate
 
     @property
     def magnitude_factor(self) -> float:
