@@ -10,7 +10,10 @@ from typing import Any
 
 from .bootstrap import Interval
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#8C564B", "#5D3A9B", "#004D40")
+COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#8C564B", "#5D3A9B",
+    "#004D40",
+)  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", "h", "d")
 DASHES = ("-", "--", ":", "-.")
 TEXT, IMAGE = "text: share of what the prompt asks for", "image: likeness to the references"

@@ -35,7 +35,7 @@ def table_2(scale: Scale) -> Table:
 
 
 def table_3(scale: Scale) -> Table:
-    """DTI but for one thing: optimizer, m* or kappa; 12 means are the paper's m* = 5, and reviewers asked for the class word's norm."""
+    """DTI but for one thing: optimizer, m* or kappa. 12 means are the paper's m* = 5; reviewers want the word's."""
     dti = scale.of("dti")
     rows = (
         Row("DTI", dti),
