@@ -19,7 +19,7 @@ from .figures import Curve, Point
 from .plan import CONCEPTS, Row, Scale, Table
 from .recipe import improved_settings, merit, recipe_table
 from .results import Results
-from .settings import REFERENCES, Settings
+from .settings import AS_TRAINED, REFERENCES, Settings
 from .slerp_rows import row as slerp_row
 from .slerp_rows import save_rows
 from .tables import (
@@ -57,7 +57,7 @@ def write_report(folder: Path, scale: Scale, results: Results, workers: Workers)
     parts += _slerp(folder, scale, main, results, workers)
     parts += _scores(main_tables.style_table(scale), results, "TI", "DTI")
     choosing = main_tables.choosing_table(scale)
-    parts += [*_scores(choosing, results, "TI"), table_by_concept(choosing, results)]
+    parts += [*_scores(choosing, results, "TI"), table_by_concept(choosing, results, "DTI", "TI")]
     recipe = recipe_table(scale)
     parts += [*_scores(recipe, results, ends=choosing), table_of_gains(recipe, results)]
     if improved is not None:
@@ -180,7 +180,7 @@ def _norms(path: Path, table: Table, results: Results) -> str:
     """Norm of the vectors over training, mean over concepts, of the first encoder and the second."""
     bundles: dict[str, list[figures.Line]] = {}
     for row in _trained_rows(table):
-        if row.use != dataclasses.replace(row.use, length=0.0, norm_share=0.0, turn_share=0.0):
+        if row.use != AS_TRAINED:
             continue
         found = [results.store.training(table.training_id(row, name, table.seeds[0])) for name in table.concepts]
         histories = [notes["history"] for _, notes in filter(None, found)]

@@ -55,13 +55,20 @@ def table_of_differences(table: Table, results: Results, against: str) -> str:
     return markdown(lines, ["", "Image", "Text"])
 
 
-def table_by_concept(table: Table, results: Results) -> str:
-    """Image / text of every row, a column per concept, means over seeds."""
-    lines = []
-    for row in table.rows:
-        image, text = (results.values(table, row, axis).mean(axis=1) for axis in ("image", "text"))
-        lines.append([row.label, *(f"{_number(i)} / {_number(t)}" for i, t in zip(image, text, strict=True))])
-    return markdown(lines, ["Image / text", *table.concepts])
+def table_by_concept(table: Table, results: Results, label: str, against: str) -> str:
+    """Image / text of every row, a column per concept, means over seeds; of two rows also the difference.
+
+    Concepts stand in the order of that difference in text, so that its median is the middle column.
+    """
+    means = {
+        row.label: [results.values(table, row, axis).mean(axis=1) for axis in ("image", "text")] for row in table.rows
+    }
+    means[f"{label} - {against}"] = [a - b for a, b in zip(means[label], means[against], strict=True)]
+    order = np.argsort(means[f"{label} - {against}"][1], kind="stable")
+    lines = [
+        [name, *(f"{_number(image[n])} / {_number(text[n])}" for n in order)] for name, (image, text) in means.items()
+    ]
+    return markdown(lines, ["Image / text", *(table.concepts[n] for n in order)])
 
 
 def table_of_gains(table: Table, results: Results) -> str:
