@@ -89,5 +89,7 @@ TEA = Use(norm_share=0.5, turn_share=0.2)
 
 
 def as_json(item: Settings | Use) -> dict[str, Any]:
-    """What a run is known by."""
-    return {**asdict(item), "learning_rate": item.rate} if isinstance(item, Settings) else asdict(item)
+    """What a run is known by: all that is not usual, so that a field that comes later leaves stored results theirs."""
+    usual = asdict(type(item)())
+    changed = {name: value for name, value in asdict(item).items() if value != usual[name]}
+    return {**changed, "method": item.method, "learning_rate": item.rate} if isinstance(item, Settings) else changed

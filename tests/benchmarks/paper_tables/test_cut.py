@@ -22,7 +22,7 @@ def test_a_cut_runs_whole(tmp_path):
     """Two subjects and a few steps through every method, table and picture: that it runs, not who wins."""
     command = [sys.executable, "-W", "ignore", "-m", "paper_tables.run", str(tmp_path), "--cut", "--workers", "2"]
     environment = {**os.environ, "DTI_COMFYUI": str(comfyui_tree()), "OMP_NUM_THREADS": "1"}
-    first = subprocess.run(command, cwd=BENCHMARKS, env=environment, capture_output=True, text=True, timeout=180)
+    first = subprocess.run(command, cwd=BENCHMARKS, env=environment, capture_output=True, text=True, timeout=300)
     assert first.returncode == 0, first.stderr[-3000:]
     assert "All done." in first.stderr
     (report,) = tmp_path.rglob("report.md")
@@ -40,7 +40,7 @@ def test_a_cut_runs_whole(tmp_path):
     # Stopped in the middle, it goes on: only what is missing is done again.
     scores[0].unlink()
     stamps = {file: file.stat().st_mtime_ns for file in scores[1:]}
-    again = subprocess.run(command, cwd=BENCHMARKS, env=environment, capture_output=True, text=True, timeout=180)
+    again = subprocess.run(command, cwd=BENCHMARKS, env=environment, capture_output=True, text=True, timeout=300)
     assert again.returncode == 0, again.stderr[-3000:]
     assert again.stderr.count("examined") == 1
     assert {file: Path(file).stat().st_mtime_ns for file in scores[1:]} == stamps

@@ -12,7 +12,7 @@ from paper_tables.main_tables import table_2
 from paper_tables.plan import CHOOSE, CHOOSING, CUT, REPORTING, WHOLE, Row, Run, Table
 from paper_tables.recipe import BASE, gains, improved_settings, merit, recipe_table
 from paper_tables.results import Results
-from paper_tables.settings import RESCALED, Settings
+from paper_tables.settings import RESCALED, Settings, as_json
 from paper_tables.stages import NAMES, stage
 from paper_tables.store import Store
 
@@ -105,6 +105,7 @@ def test_ids_tell_runs_apart_and_share_trainings():
     run = Run("candy_star", 1, Settings())
     rescaled = dataclasses.replace(run, use=RESCALED)
     assert run.training_id == rescaled.training_id == Run("candy_star", 1, Settings(learning_rate=0.04)).training_id
+    assert as_json(Settings(stratified=True)) == {"method": "dti", "learning_rate": 0.04, "stratified": True}
     cut = dataclasses.replace(run, examination=CUT.examination)
     assert len({run.score_id, rescaled.score_id, cut.score_id}) == 3
     assert run.training_id != Run("candy_star", 2, Settings()).training_id
