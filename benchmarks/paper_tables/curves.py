@@ -18,7 +18,7 @@ def rate_table(scale: Scale) -> Table:
 
 def step_tables(scale: Scale) -> list[Table]:
     """Every method on its way, from what its training has left: is an earlier TI just as good?"""
-    trained = {NAMES[method]: scale.of(method) for method in TRAINED} | {"TI, the paper's norm": norm_matched(scale)}
+    trained = {NAMES[method]: scale.of(method) for method in TRAINED} | {"TI at the paper's norm": norm_matched(scale)}
     rows = {name: _on_the_way(name, settings, scale) for name, settings in trained.items()}
     return [_curve(f"{name} on its way", steps, scale) for name, steps in rows.items()]
 

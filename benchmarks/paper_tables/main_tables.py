@@ -27,9 +27,9 @@ def table_2(scale: Scale) -> Table:
         Row("CrossInit", scale.of("cross_init")),
         Row("projected AdamW", scale.of("adamw_sphere")),
         Row("DTI", scale.of("dti")),
-        Row("TI, the paper's norm", high),
-        Row("TI, the paper's norm, rescaled", high, RESCALED),
-        Row("TEA on TI, the paper's norm", high, TEA),
+        Row("TI at the paper's norm", high),
+        Row("TI at the paper's norm, rescaled", high, RESCALED),
+        Row("TEA on TI at the paper's norm", high, TEA),
     )
     return _report("Table 2", rows, scale, scale.reporting, scale.seeds)
 

@@ -133,9 +133,13 @@ def _points(table: Table, rows: Sequence[Row], results: Results) -> list[Point]:
     for row in rows:
         image, text = _axes(table, row, results)
         if image.count:
-            knob = row.label.removesuffix(", rescaled").split(", ")[-1].split(" at ")[-1]
-            out.append(Point(text.mean, image.mean, knob))
+            out.append(Point(text.mean, image.mean, _knob(row)))
     return out
+
+
+def _knob(row: Row) -> str:
+    """What of a label changes along a curve."""
+    return row.label.removesuffix(", rescaled").split(", ")[-1].split(" at ")[-1]
 
 
 def _against_norm(folder: Path, scale: Scale, main: Table, results: Results) -> list[str]:
@@ -144,7 +148,7 @@ def _against_norm(folder: Path, scale: Scale, main: Table, results: Results) -> 
     drawn = []
     for table, rows, name in ((rates, rates.rows[::2], "TI"), (ti, ti.rows, "TI"), (dti, dti.rows, "DTI")):
         found = [(results.norm(table, row), bootstrap(results.values(table, row, "text")), row) for row in rows]
-        points = [Point(norm, text.mean, row.label) for norm, text, row in found if text.count]
+        points = [Point(norm, text.mean, _knob(row)) for norm, text, row in found if text.count]
         drawn.append(Curve("TI by its rate" if table is rates else table.name, name, points))
     ends = _ends(main, results)
     levels = {label: ends[label][1].mean for label in ("class word", "described") if label in ends}
@@ -160,7 +164,7 @@ def _on_the_way(scale: Scale, main: Table, results: Results) -> list[str]:
     for table in (table for table in tables if table.name.startswith("TI")):
         against = dataclasses.replace(table, rows=(*table.rows, dti.rows[-1]))
         last = dti.rows[-1].label
-        parts += [f"## Is an earlier {table.rows[0].label.rpartition(',')[0]} just as good?"]
+        parts += [f"## Is an earlier step just as good? {table.name}"]
         parts += [table_of_differences(against, results, last)]
         worth = {
             row.label: merit(*(float(results.values(table, row, axis).mean()) for axis in ("image", "text")))
