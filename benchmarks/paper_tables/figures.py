@@ -41,7 +41,7 @@ class Curve:
 def front(ends: Mapping[str, tuple[Interval, Interval]], curves: Sequence[Curve], path: Path) -> None:
     """Image against text: methods (image, text) with their 95 % intervals as crosses, and curves along knobs."""
     figure, axes = _figure()
-    methods = list(dict.fromkeys([*ends, *(curve.method for curve in curves)]))
+    methods = _in_order([*ends, *(curve.method for curve in curves)])
     _draw(axes, curves, methods)
     for name, (image, text) in ends.items():
         axes.errorbar(
@@ -57,7 +57,7 @@ def front(ends: Mapping[str, tuple[Interval, Interval]], curves: Sequence[Curve]
 def against_norm(curves: Sequence[Curve], levels: Mapping[str, float], path: Path) -> None:
     """Text over the norm at use, with the text of what needs no training as lines across."""
     figure, axes = _figure()
-    _draw(axes, curves, list(dict.fromkeys(curve.method for curve in curves)))
+    _draw(axes, curves, _in_order([curve.method for curve in curves]))
     for (name, level), dashes in zip(levels.items(), ("--", ":"), strict=False):
         axes.axhline(level, color="black", linestyle=dashes, linewidth=1, label=name)
     axes.set_xscale("log")
@@ -73,6 +73,11 @@ def lines(curves: Mapping[str, Sequence[Line]], path: Path, x: str, y: str, log_
     if log_y:
         axes.set_yscale("log")
     _save(figure, axes, path, x, y)
+
+
+def _in_order(methods: Sequence[str]) -> list[str]:
+    """Each once; the two that are compared have the same colours in every picture."""
+    return list(dict.fromkeys(["DTI", "TI", *methods]))
 
 
 def _look(number: int) -> dict[str, Any]:
