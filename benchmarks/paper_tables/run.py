@@ -36,9 +36,9 @@ def run(places: Places, scale: Scale, workers: Workers, names: Sequence[str]) ->
     results = Results(Store(places.results))
     for name in names:
         # What pays is known when the stage before is done.
-        runs = stage(name, scale, improved_settings(scale, results)).runs()
-        log.info("Stage %s.", name)
-        if not workers.finish(jobs_of(runs, scale.checkpoint_every)):
+        wanted = stage(name, scale, improved_settings(scale, results))
+        log.info("Stage %s%s", name, "." if wanted.tables else ": nothing to do.")
+        if not workers.finish(jobs_of(wanted.runs(), scale.checkpoint_every)):
             return False
     return True
 
