@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from dti_pack.dti_core.embedding import ConceptEmbedding
 from dti_pack.dti_core.files.embedding_file import save_embedding
+from dti_pack.dti_core.methods import METHODS as RECIPES
 from dti_pack.dti_core.training import StepReport
 from dti_pack.dti_core.training.captions import OBJECT_TEMPLATES
 from PIL import Image
@@ -21,7 +22,7 @@ from small_world.comfyui import start_log, use_comfyui
 from small_world.sample import Painter
 from small_world.scenes import SIZE
 
-from .methods import learn
+from .methods import NAMES, learn
 from .settings import Settings
 
 METHODS = ("ti", "adamw_sphere", "dti")
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--initializer", required=True)
     parser.add_argument("--method", choices=METHODS, default="ti")
-    parser.add_argument("--learning-rate", type=float, default=0.02)
+    parser.add_argument("--learning-rate", type=float, help="in the method's own terms; without it, its recipe's")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--comfyui", type=Path)
@@ -58,7 +59,8 @@ def main() -> None:
     pictures = [torch.from_numpy(np.asarray(Image.open(file).convert("RGB"), np.float32) / 255) for file in files]
     with torch.inference_mode():
         images = encode_images(painter.vae, pictures, SIZE, (OBJECT_TEMPLATES,) * len(pictures))
-    settings = Settings(options.method, steps=options.steps, learning_rate=options.learning_rate)
+    rate = options.learning_rate or RECIPES[NAMES[options.method]].learning_rate
+    settings = Settings(options.method, steps=options.steps, learning_rate=rate)
     with training_session(painter.model, painter.clip) as (text_encoder, denoiser):
         vectors = learn(text_encoder, denoiser, images, settings, options.seed, say, word=options.initializer)
     save_embedding(ConceptEmbedding(options.out.stem, vectors), options.out, overwrite=True)

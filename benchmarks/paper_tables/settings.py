@@ -16,7 +16,7 @@ class Settings:
     """A method and its settings. The defaults are the effective recipe of the reference's SDXL launcher.
 
     method: one of REFERENCES or TRAINED.
-    learning_rate: AdamW's, or the tangent of DTI's step angle.
+    learning_rate: AdamW's in coordinates of a word, or the tangent of DTI's step angle.
     magnitude: m* in training: "mean", "min", "max" or "initializer" as in TrainingConfig, or "5x", in means.
 
     kappa_share, decay, average, stratified: as in dti_core.methods.Options.

@@ -13,9 +13,9 @@ from tests.core.training.plain_methods import Recipe, plain_vectors
 
 # Every method, and every option that the tables use.
 SETTINGS = {
-    "ti": Settings("ti", steps=40, learning_rate=0.02),
-    "cross_init": Settings("cross_init", steps=40, learning_rate=0.02),
-    "adamw_sphere": Settings("adamw_sphere", steps=40, learning_rate=0.02),
+    "ti": Settings("ti", steps=40, learning_rate=1.432),
+    "cross_init": Settings("cross_init", steps=40, learning_rate=1.432),
+    "adamw_sphere": Settings("adamw_sphere", steps=40, learning_rate=1.432),
     "dti": Settings(steps=40),
     "kappa": Settings(steps=40, kappa=0.02),
     "least": Settings(steps=40, magnitude="min"),
