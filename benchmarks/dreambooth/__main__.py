@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import fields
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tree = comfyui_tree(options.comfyui)
         import torch
 
+        if options.device not in ("auto", "cpu") and not _has_gpu():
+            raise ValueError(f"--device is {options.device}, and this torch ({torch.__version__}) sees no GPU.")
         use_host(tree, cpu=options.device == "cpu" or not _has_gpu())
         logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", force=True)
         log.setLevel(logging.INFO)
@@ -49,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _run(options, protocol, comfyui_version(tree))
     except (SetupError, ValueError, OSError) as error:
         raise SystemExit(f"\n{error}") from error
+    except KeyboardInterrupt as error:
+        raise SystemExit("\nStopped. The same command goes on from here.") from error
 
 
 def _run(options: argparse.Namespace, protocol: Protocol, comfyui: str) -> None:
@@ -81,7 +86,7 @@ def _run(options: argparse.Namespace, protocol: Protocol, comfyui: str) -> None:
         judge.to(sdxl.device())
     scores = score_images(results, *judges, subjects, options.methods)
     facts = [
-        f"checkpoint {options.checkpoint.name}; judges {', '.join(judge.folder.name for judge in judges)}",
+        f"checkpoint {options.checkpoint.name}; judges {Path(options.dino).name}, {Path(options.siglip).name}",
         f"{sdxl.device_name()}, ComfyUI {comfyui}, torch {torch.__version__}, transformers {transformers.__version__}",
         ", ".join(f"{name} {value}" for name, value in vars(protocol).items()),
     ]
@@ -133,6 +138,8 @@ def _check_there(options: argparse.Namespace) -> None:
         raise ValueError("Give both --dino and --siglip, or neither: then images are made and not scored.")
     if options.score_only and not options.dino:
         raise ValueError("--score-only needs --dino and --siglip.")
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", options.device):
+        raise ValueError(f"--device is {options.device!r}; give cpu, cuda, or cuda:1 for the second card.")
     if options.together < 1:
         raise ValueError(f"--together is {options.together}; give 1 or more.")
 

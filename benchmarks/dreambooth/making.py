@@ -6,14 +6,16 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dti_pack.dti_core.embedding import ConceptEmbedding
 
 from benchmarks.dreambooth.protocol import ROWS
 from benchmarks.dreambooth.results import Results
-from benchmarks.dreambooth.sdxl import SDXL
 from benchmarks.dreambooth.subjects import Subject
+
+if TYPE_CHECKING:
+    from benchmarks.dreambooth.sdxl import SDXL
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +25,10 @@ def make_images(
 ) -> None:
     """Train what is not trained, and generate what is not there. load: called once, if there is anything to do."""
     sets = [(subject, row) for subject in subjects for row in rows]
-    for subject, row in sets:
-        if method := ROWS[row].method:
-            results.training(subject, method)  # what it objects to is said before the run
-    left = [(subject, row) for subject, row in sets if missing_images(results, subject, row)]
+    untrained = _untrained(results, sets)
+    left = [(subject, row) for subject, row in sets if results.missing_images(subject, row)]
+    images = sum(len(results.missing_images(subject, row)) for subject, row in left)
+    log.info("To do: %d trainings, %d images", untrained, images)
     if not left:
         return
     sdxl = load()
@@ -36,14 +38,26 @@ def make_images(
         _make_set(results, sdxl, subject, row, together)
 
 
-def missing_images(results: Results, subject: Subject, row: str) -> list[tuple[str, int, Path]]:
-    """Prompt, seed and file of what a set lacks."""
-    return [image for image in results.image_files(subject, row) if not image[2].is_file()]
+def _untrained(results: Results, sets: Sequence[tuple[Subject, str]]) -> int:
+    """How many trainings are to do. Raises ValueError where images are there without the training that they are of."""
+    untrained = set()
+    for subject, row in sets:
+        method = ROWS[row].method
+        if method is None or results.training(subject, method) is not None:
+            continue
+        untrained.add((subject.name, method))
+        there = [file for _, _, file in results.image_files(subject, row) if file.is_file()]
+        if there:
+            raise ValueError(
+                f"{there[0].parents[1]} has images, but what was trained for them by {method} is gone. Put it back, or "
+                "move that folder away."
+            )
+    return len(untrained)
 
 
 def _make_set(results: Results, sdxl: SDXL, subject: Subject, row: str, together: int) -> None:
     encode = sdxl.prompter(subject, _embedding(results, sdxl, subject, row))
-    missing, begun = missing_images(results, subject, row), time.monotonic()
+    missing, begun = results.missing_images(subject, row), time.monotonic()
     for prompt, entries in groupby(missing, lambda image: image[0]):
         _, seeds, files = zip(*entries, strict=True)
         images = sdxl.sample(encode(prompt), seeds, results.protocol, together)

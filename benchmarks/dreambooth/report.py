@@ -38,8 +38,9 @@ def report(
     rows = [name for name in ROWS if name in rows]
     common = [subject for subject in subjects if all((subject, row) in scores for row in rows)]
     lines = ["# The authors' protocol on SDXL", "", *(f"- {fact}" for fact in facts)]
+    left_out = ", ".join(subject for subject in subjects if subject not in common)
     lines.append(
-        f"- {len(common)} of {len(subjects)} subjects have all rows; the others are left out, not counted as 0."
+        f"- {len(common)} subjects" + (f"; left out, since a row has no scores: {left_out}" if left_out else "")
     )
     if not common:
         return "\n".join([*lines, "", "No scores yet.", ""])

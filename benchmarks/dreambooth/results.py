@@ -20,7 +20,7 @@ from benchmarks.dreambooth.subjects import Subject, digest_of
 from benchmarks.small_world.files import write_whole
 
 log = logging.getLogger(__name__)
-PICTURES_NOTE = "dti.benchmark_images"  # in an embedding's header: what it was trained on
+SUBJECT_NOTE = "dti.benchmark_subject"  # in an embedding's header: what it was trained on
 
 
 class Results:
@@ -31,13 +31,12 @@ class Results:
 
     def __init__(self, folder: Path, protocol: Protocol, checkpoint: Path) -> None:
         self.folder, self.protocol, self.report = folder, protocol, folder / "report.md"
-        settings = {**asdict(protocol), "checkpoint": checkpoint.name, "checkpoint_sha256": digest_of([checkpoint])}
-        file = folder / "settings.json"
-        begun = _read_json(file)
+        settings = {**asdict(protocol), "checkpoint": digest_of([checkpoint])}
+        begun = _read_json(folder / "settings.json")
         if begun is None:
             if any(folder.glob("*")):
                 raise ValueError(f"{folder} is not empty and not the folder of a run; name a new one.")
-            write_whole(file, lambda partial: partial.write_text(json.dumps(settings, indent=1), encoding="utf-8"))
+            _write(folder / "settings.json", json.dumps(settings, indent=1))
             return
         other = [
             f"{name} {begun.get(name)}, not {value}" for name, value in settings.items() if begun.get(name) != value
@@ -46,20 +45,20 @@ class Results:
             raise ValueError(f"{folder} was begun with {'; '.join(other)}. Use the same, or name another folder.")
 
     def training(self, subject: Subject, method: str) -> ConceptEmbedding | None:
-        """What was trained; None where it is still to do. Raises ValueError where the images were others then."""
+        """What was trained; None where it is still to do. Raises ValueError where the subject was another then."""
         file = self._training(subject, method)
         if not file.is_file():
             return None
         embedding = load_embedding(file)
-        if embedding.metadata.get(PICTURES_NOTE) != subject.fingerprint():
+        if embedding.metadata.get(SUBJECT_NOTE) != subject.fingerprint():
             raise ValueError(
-                f"{file} was trained on other images than {subject.name} has now. Put those back, or move the file and "
-                f"the images of {subject.name} in {self.folder} away to do them again."
+                f"{file} was trained on other images than {subject.name} has now, or from another word. Put those "
+                f"back, or move the file and {self.folder / 'images' / subject.name} away to do them again."
             )
         return embedding
 
     def save_training(self, subject: Subject, method: str, embedding: ConceptEmbedding) -> None:
-        noted = {**embedding.metadata, PICTURES_NOTE: subject.fingerprint()}
+        noted = {**embedding.metadata, SUBJECT_NOTE: subject.fingerprint()}
         save_embedding(ConceptEmbedding(embedding.name, embedding.vectors, noted), self._training(subject, method))
 
     def image_files(self, subject: Subject, row: str) -> list[tuple[str, int, Path]]:
@@ -71,6 +70,10 @@ class Results:
             for seed in range(self.protocol.seeds)
         ]
 
+    def missing_images(self, subject: Subject, row: str) -> list[tuple[str, int, Path]]:
+        """Of `image_files`, what is not there."""
+        return [image for image in self.image_files(subject, row) if not image[2].is_file()]
+
     def save_image(self, file: Path, image: Image.Image) -> None:
         write_whole(file, lambda partial: image.save(partial, format="PNG"))
 
@@ -80,11 +83,10 @@ class Results:
         return None if found is None or found.get("made_of") != made_of else list(found["images"])
 
     def save_scores(self, subject: Subject, row: str, made_of: str, images: Sequence[Mapping[str, Any]]) -> None:
-        content = json.dumps({"made_of": made_of, "images": list(images)}, indent=1)
-        write_whole(self._scores(subject, row), lambda partial: partial.write_text(content, encoding="utf-8"))
+        _write(self._scores(subject, row), json.dumps({"made_of": made_of, "images": list(images)}, indent=1))
 
     def save_report(self, text: str) -> None:
-        write_whole(self.report, lambda partial: partial.write_text(text, encoding="utf-8"))
+        _write(self.report, text)
 
     def _training(self, subject: Subject, method: str) -> Path:
         return self.folder / "trainings" / subject.name / f"{method.lower().replace(' ', '-')}.safetensors"
@@ -95,6 +97,10 @@ class Results:
 
 def _slug(prompt: str, word: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "_", prompt.replace("{}", word))[:80].strip("_")
+
+
+def _write(file: Path, text: str) -> None:
+    write_whole(file, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def _read_json(file: Path) -> dict[str, Any] | None:

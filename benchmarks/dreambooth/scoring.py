@@ -11,7 +11,6 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.dreambooth.judges import TOGETHER, ImageJudge, TextJudge, files_of
-from benchmarks.dreambooth.making import missing_images
 from benchmarks.dreambooth.prompts import judged_text
 from benchmarks.dreambooth.protocol import ROWS
 from benchmarks.dreambooth.results import Results
@@ -32,7 +31,7 @@ def score_images(
     judged_by = digest_of([*files_of(image_judge.folder), *files_of(text_judge.folder)])
     found = {}
     for subject in subjects:
-        for row in (row for row in rows if not missing_images(results, subject, row)):
+        for row in (row for row in rows if not results.missing_images(subject, row)):
             images = results.image_files(subject, row)
             files = [*subject.pictures, *subject.masks, *(file for _, _, file in images)]
             made_of = hashlib.sha256(f"{judged_by} {len(subject.masks)} {digest_of(files)}".encode()).hexdigest()[:16]

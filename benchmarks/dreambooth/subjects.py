@@ -59,8 +59,8 @@ class Subject:
         return [_masked(image, mask) for image, mask in zip(self.references(), self.masks, strict=False)]
 
     def fingerprint(self) -> str:
-        """Changes with any of the images."""
-        return digest_of(self.pictures)
+        """Changes with the word and with any of the images."""
+        return hashlib.sha256(f"{self.word} {digest_of(self.pictures)}".encode()).hexdigest()[:16]
 
 
 def find_subjects(folder: Path, wanted: Sequence[str] = (), masks: Path | None = None) -> list[Subject]:

@@ -1,28 +1,25 @@
-"""The host's modules, and judges in miniature."""
+"""The pack as a package, and judges in miniature."""
 
 from __future__ import annotations
 
-import sys
 import warnings
 from pathlib import Path
 
 import pytest
 
-from comfy_host.environment import comfyui_tree
-from comfy_host.in_process import use_host
+from comfy_host.in_process import use_pack
 
-sys.path.append(str(Path(__file__).parent))
-use_host(comfyui_tree())
+use_pack()
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # what the host's packages say while they load
-    import tiny
+    warnings.simplefilter("ignore")  # what torchvision says while it loads
+    from tests.benchmarks.dreambooth import tiny_judges
 
 
 @pytest.fixture(scope="session")
 def dino(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with DINOv2."""
     folder = tmp_path_factory.mktemp("models") / "dino"
-    tiny.write_dino(folder)
+    tiny_judges.write_dino(folder)
     return folder
 
 
@@ -30,5 +27,5 @@ def dino(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with SigLIP."""
     folder = tmp_path_factory.mktemp("models") / "siglip"
-    tiny.write_siglip(folder)
+    tiny_judges.write_siglip(folder)
     return folder

@@ -7,12 +7,13 @@ import shutil
 
 import numpy as np
 import pytest
-import tiny
 import torch
+from PIL import Image
 from transformers import Dinov2Model, SiglipModel
 from transformers.utils import is_protobuf_available
 
 from benchmarks.dreambooth.judges import ImageJudge, TextJudge, folder_of
+from tests.benchmarks.dreambooth import tiny_judges
 
 # As both processors have it.
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -26,11 +27,11 @@ def pixels(image, mean, std):
 
 def test_likeness_is_the_cosine_of_class_tokens(dino):
     """Of images that need no resizing; ten of them, so that there is a short batch."""
-    images = [tiny.noise(seed) for seed in range(10)]
+    images = [tiny_judges.noise(seed) for seed in range(10)]
     features = ImageJudge(dino).features(images)
     model = Dinov2Model.from_pretrained(dino).eval()
-    border = (tiny.DINO_EDGE - tiny.DINO_CROP) // 2
-    inner = slice(border, border + tiny.DINO_CROP)
+    border = (tiny_judges.DINO_EDGE - tiny_judges.DINO_CROP) // 2
+    inner = slice(border, border + tiny_judges.DINO_CROP)
     with torch.no_grad():
         tokens = torch.cat(
             [model(pixels(image, CLIP_MEAN, CLIP_STD)[..., inner, inner]).pooler_output for image in images]
@@ -42,22 +43,22 @@ def test_likeness_is_the_cosine_of_class_tokens(dino):
 
 def test_what_lies_outside_of_the_crop_does_not_count(dino):
     """DINOv2's processor cuts the border off: 16 of 256 pixels on each side, with the authors' model."""
-    image = np.asarray(tiny.noise(0)).copy()
+    image = np.asarray(tiny_judges.noise(0)).copy()
     other = image.copy()
     other[:3] = 255 - other[:3]
     judge = ImageJudge(dino)
-    first, second = (judge.features([tiny.Image.fromarray(values)]) for values in (image, other))
+    first, second = (judge.features([Image.fromarray(values)]) for values in (image, other))
     torch.testing.assert_close(first, second, rtol=0, atol=0)
     other[20:40, 20:40] = 255 - other[20:40, 20:40]
-    assert (judge.features([tiny.Image.fromarray(other)]) - first).abs().max() > 1e-3
+    assert (judge.features([Image.fromarray(other)]) - first).abs().max() > 1e-3
 
 
 def test_logits_are_of_each_image_with_its_own_text(siglip):
-    images = [tiny.noise(seed) for seed in range(10)]
-    texts = [f"a {word} in the snow." for word in tiny.WORDS[:10]]
+    images = [tiny_judges.noise(seed) for seed in range(10)]
+    texts = [f"a {word} in the snow." for word in tiny_judges.WORDS[:10]]
     logits = TextJudge(siglip).logits(images, texts)
-    model, words = SiglipModel.from_pretrained(siglip).eval(), tiny.WORDS
-    ids = torch.zeros(len(texts), tiny.TOKENS, dtype=torch.long)  # 0 ends and pads; 2 is the first word
+    model, words = SiglipModel.from_pretrained(siglip).eval(), tiny_judges.WORDS
+    ids = torch.zeros(len(texts), tiny_judges.TOKENS, dtype=torch.long)  # 0 ends and pads; 2 is the first word
     for row, text in zip(ids, texts, strict=True):
         said = [2 + words.index(word) for word in text.removesuffix(".").split()]
         row[: len(said)] = torch.tensor(said)
@@ -72,13 +73,13 @@ def test_logits_are_of_each_image_with_its_own_text(siglip):
 
 def test_a_full_stop_changes_nothing(siglip):
     """The authors add one, and SigLIP's tokenizer takes all punctuation out."""
-    judge, image = TextJudge(siglip), [tiny.noise(0)]
+    judge, image = TextJudge(siglip), [tiny_judges.noise(0)]
     torch.testing.assert_close(judge.logits(image, ["A dog"]), judge.logits(image, ["a dog."]), rtol=0, atol=0)
 
 
 def test_a_text_that_is_too_long_is_refused(siglip):
     with pytest.raises(ValueError, match="64 tokens"):
-        TextJudge(siglip).logits([tiny.noise(0)], ["a " * 70])
+        TextJudge(siglip).logits([tiny_judges.noise(0)], ["a " * 70])
 
 
 def test_a_folder_that_is_not_whole_says_which_files(tmp_path, dino, siglip):

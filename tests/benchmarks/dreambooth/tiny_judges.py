@@ -50,9 +50,7 @@ def _tokenizer() -> PreTrainedTokenizerFast:
     """SigLIP's cleaning of text (lower case, no punctuation) and its end and padding, on whole words."""
     vocabulary = {word: number for number, word in enumerate(["</s>", "<unk>", *WORDS])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Lowercase(), normalizers.Replace(Regex(r"[^\w\s]"), "")]
-    )
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Replace(Regex(r"[^\w\s]"), "")])
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 0)])
     return PreTrainedTokenizerFast(
