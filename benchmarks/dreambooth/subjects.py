@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from dti_pack.nodes.concept_images.concept_folder import find_pictures, is_hidden
 from dti_pack.nodes.concept_images.picture_file import read_picture
+from dti_pack.nodes.prompt_name import check_embedding_name
 from PIL import Image
 from torch import Tensor
 
@@ -104,11 +105,12 @@ def digest_of(files: Iterable[Path]) -> str:
 def _words(file: Path) -> Mapping[str, str]:
     """Class words by subject; the authors' own where the file has another."""
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    given = dict(re.findall(r"^([\w-]+) *, *([\w -]*\w)\r?$", text, re.MULTILINE))
+    given = dict(re.findall(r"^([\w .-]*\w) *, *([\w -]*\w)$", text, re.MULTILINE))
     return {**given, **{name: word for word, names in CLASSES.items() for name in names}}
 
 
 def _subject(folder: Path, word: str, masks: Path | None) -> Subject:
+    check_embedding_name(folder.name)
     pictures = tuple(file.path for file in find_pictures(folder, subfolders=False).pictures)
     if not pictures:
         raise ValueError(f"{folder} has no images; put three to six of the subject there, or name other --subjects.")

@@ -41,6 +41,10 @@ def test_what_is_missing_is_said(tmp_path):
     (tmp_path / "vase").mkdir()
     with pytest.raises(ValueError, match="has no images"):
         find_subjects(tmp_path, ["vase"])
+    (tmp_path / "my cup").mkdir()
+    (tmp_path / "prompts_and_classes.txt").write_text("my cup,cup\n")
+    with pytest.raises(ValueError, match="the name 'my cup' cannot be used"):
+        find_subjects(tmp_path, ["my cup"])
 
 
 def test_masks_blacken_the_background(tmp_path):
