@@ -16,10 +16,10 @@ def use_pack() -> None:
     sys.modules.setdefault("dti_pack", pack)
 
 
-def use_host(tree: Path) -> None:
-    """Make the ComfyUI in `tree` importable too, without its server and told that there is no GPU."""
+def use_host(tree: Path, cpu: bool = True) -> None:
+    """Make the ComfyUI in `tree` importable too, without its server; cpu: told that there is no GPU."""
     use_pack()
     sys.path += [str(tree), str(REPO / "benchmarks")]
     import comfy.cli_args
 
-    comfy.cli_args.args.cpu = True
+    comfy.cli_args.args.cpu = cpu

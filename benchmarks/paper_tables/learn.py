@@ -1,7 +1,7 @@
-"""One word from a folder of pictures by any of the methods, saved as an embedding file.
+"""An embedding from a folder of images by any of the methods, saved as a file.
 
 python -m paper_tables.learn CHECKPOINT PICTURES OUT.safetensors --initializer WORD --method ti --comfyui COMFYUI
-Run it in benchmarks/, in ComfyUI's environment. The demo compares its word with one of Textual Inversion's.
+Run it in benchmarks/, in ComfyUI's environment. The demo has its Textual Inversion from here.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ log = logging.getLogger(__name__)
 def say(report: StepReport) -> None:
     if report.step % SAY_EVERY == 0:
         norms = ", ".join(f"{key} {float(rows.norm(dim=-1).mean()):.2f}" for key, rows in report.vectors.items())
-        log.info("step %d, loss %.3f, length %s", report.step, report.loss, norms)
+        log.info("step %d, loss %.3f, norm %s", report.step, report.loss, norms)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Learn a word and save it.")
+    parser = argparse.ArgumentParser(description="Train an embedding and save it.")
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("pictures", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--initializer", required=True)
     parser.add_argument("--method", choices=METHODS, default="ti")
-    parser.add_argument("--learning-rate", type=float, default=0.02)
+    parser.add_argument("--learning-rate", type=float, help="in the method's own terms; without it, its recipe's")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--comfyui", type=Path)

@@ -55,13 +55,16 @@ def adjust_to_word(
 ) -> ConceptEmbedding:
     """Every vector brought nearer to an ordinary word, in norm and in direction.
 
-    Test-time Embedding Adjustment, TEA (Bui et al. 2025, arXiv 2506.22685), with the shares of its code.
+    Test-time Embedding Adjustment, TEA (Bui et al. 2025, arXiv 2506.22685), as its code has it
+    (`adjust_norm_and_slerp` of github.com/tuananhbui89/Embedding-Adjustment): the norm becomes (1 - alpha) times its
+    own and alpha times the word's, then the direction goes rho of the way to the word by slerp. Its scripts use alpha
+    0.5, with rho 0.2, or 0.4 for Textual Inversion.
 
     Args:
-        word: the word's rows by encoder key, repeated in order where the embedding has more.
+        word: the word's rows by encoder key (`Vocabulary.rows`), repeated in order where the embedding has more.
         name: of the result.
-        norm_share: 0 keeps the norm, 1 takes the word's.
-        turn_share: of the angle to the word, along the great circle; 0 keeps the direction.
+        norm_share: alpha. 0 keeps the norm, 1 takes the word's.
+        turn_share: rho. Of the angle to the word, along the great circle; 0 keeps the direction.
 
     Raises ValueError for a share outside of [0, 1], an encoder without a word, a vector of norm zero, and one that
     is opposite to the word.

@@ -18,11 +18,18 @@ class CrossInit(TextualInversion):
 
     start: the encoder's last hidden states of the initializer's tokens, behind the last norm, `[n_vectors, dim]`
         by encoder key. They are many times longer than the vocabulary's rows, and stay so.
+    learning_rate, coordinates: as for Textual Inversion; the coordinates are those of words, not of the start.
     regulariser: weight of the mean square distance from the start, per encoder, in the loss.
     """
 
-    def __init__(self, start: Mapping[str, Tensor], learning_rate: float, regulariser: float = REGULARISER) -> None:
-        super().__init__(start, learning_rate)
+    def __init__(
+        self,
+        start: Mapping[str, Tensor],
+        learning_rate: float,
+        coordinates: Mapping[str, float],
+        regulariser: float = REGULARISER,
+    ) -> None:
+        super().__init__(start, learning_rate, coordinates)
         self._start = {key: rows.clone() for key, rows in start.items()}
         self._regulariser = regulariser
 

@@ -23,7 +23,7 @@ class DTI:
 
     directions: v_0 and mu, unit rows `[n_vectors, dim]` by encoder key (lines 2 and 3).
     magnitudes: m*, `[n_vectors, 1]` by encoder key (eq. 1).
-    learning_rate: eta, the tangent of the angle of a step.
+    learning_rate: eta, the tangent of the angle of a step, which is the same turn at every width.
     kappa: concentration of the prior (eq. 5), 0 for none.
 
     Beside the paper:

@@ -29,7 +29,7 @@ class Method(Protocol):
     The loop calls `zero_grad`, `vectors`, sends the loss's gradient back through those vectors, and calls `step`.
     A step that ran out of memory begins again at `zero_grad`.
 
-    learning_rate: of the reference's SDXL launcher.
+    learning_rate: of the reference's SDXL launcher, in the method's own terms, which mean the same at every width.
     ignores: fields of TrainingConfig that mean nothing to the method.
     """
 

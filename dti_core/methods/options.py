@@ -16,7 +16,8 @@ class Options:
     magnitude_factor: what m* is multiplied by.
     kappa_share: kappa as a share of the running mean of the data gradient's norm; replaces kappa where above 0.
     average: the result is the mean direction of that many last steps; 0 takes the last one.
-    decay: of the learning rate, to zero at the last step: one of DECAYS.
+    decay: of the learning rate over the steps: one of DECAYS.
+    decay_floor: share of the learning rate that a decay comes down to; 0 for nothing.
     stratified: each image of a batch takes its noise level from another part of the schedule.
     """
 
@@ -24,6 +25,7 @@ class Options:
     kappa_share: float = 0.0
     average: int = 0
     decay: str = "none"
+    decay_floor: float = 0.0
     stratified: bool = False
 
     def __post_init__(self) -> None:
@@ -35,6 +37,10 @@ class Options:
             raise ValueError(f"average is {self.average}; it has to be 0 (the last step) or more.")
         if self.decay not in DECAYS:
             raise ValueError(f"decay is {self.decay!r}; choose one of {', '.join(DECAYS)}.")
+        if not 0 <= self.decay_floor <= 1:
+            raise ValueError(f"decay_floor is {self.decay_floor}; it has to be from 0 (to nothing) to 1 (no decay).")
+        if self.decay_floor and self.decay == "none":
+            raise ValueError(f"decay_floor is {self.decay_floor} without a decay; choose one, or leave the floor at 0.")
 
     def in_use(self) -> dict[str, Any]:
         """Those that are not neutral."""
@@ -44,6 +50,5 @@ class Options:
     def rate_share(self, step: int, steps: int) -> float:
         """Share of the learning rate at `step` (1 for the first) of `steps`."""
         done = (step - 1) / steps
-        if self.decay == "cosine":
-            return 0.5 * (1 + math.cos(math.pi * done))
-        return 1 - done if self.decay == "linear" else 1.0
+        left = {"none": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done))}[self.decay]
+        return self.decay_floor + (1 - self.decay_floor) * left

@@ -18,14 +18,19 @@ class ProjectedAdamW(TextualInversion):
     AdamW steps off the sphere and knows nothing of the projection, so its moments are those of another space.
 
     directions: unit rows `[n_vectors, dim]` by encoder key. magnitudes: m*, `[n_vectors, 1]` by encoder key.
+    learning_rate, coordinates: as for Textual Inversion.
     """
 
     ignores: ClassVar[frozenset[str]] = frozenset({"kappa", "kappa_share", "average"})
 
     def __init__(
-        self, directions: Mapping[str, Tensor], magnitudes: Mapping[str, Tensor], learning_rate: float
+        self,
+        directions: Mapping[str, Tensor],
+        magnitudes: Mapping[str, Tensor],
+        learning_rate: float,
+        coordinates: Mapping[str, float],
     ) -> None:
-        super().__init__({key: magnitudes[key] * rows for key, rows in directions.items()}, learning_rate)
+        super().__init__({key: magnitudes[key] * rows for key, rows in directions.items()}, learning_rate, coordinates)
         self._magnitudes = magnitudes
 
     @torch.no_grad()

@@ -10,29 +10,31 @@ from torch import Tensor
 
 from .. import sphere
 from .method import Movement
+from .relative_rate import REFERENCE_RATE, adamw_group
 from .rows import angles, copies, gradient_norms, put_back
 
 
 class TextualInversion:
     """The initializer's own rows, moved by AdamW (Loshchilov and Hutter 2019) wherever the gradient leads.
 
-    Nothing keeps their norm: AdamW moves each coordinate by about the learning rate, whatever the width of the row.
+    Nothing keeps their norm: AdamW moves each coordinate by about the learning rate, wherever the row is by then.
     A step with a gradient that is not finite is left out, since AdamW would never forget it.
 
     start: rows `[n_vectors, dim]` by encoder key.
+    learning_rate: in coordinates of a word (`relative_rate`).
+    coordinates: how large those are, by encoder key.
     """
 
-    learning_rate: ClassVar[float] = 0.02
+    learning_rate: ClassVar[float] = REFERENCE_RATE
     ignores: ClassVar[frozenset[str]] = frozenset({"magnitude", "magnitude_factor", "kappa", "kappa_share", "average"})
 
-    def __init__(self, start: Mapping[str, Tensor], learning_rate: float) -> None:
+    def __init__(self, start: Mapping[str, Tensor], learning_rate: float, coordinates: Mapping[str, float]) -> None:
         self._origin = {key: sphere.projx(rows) for key, rows in start.items()}
         self._rows = {key: torch.nn.Parameter(rows.clone()) for key, rows in start.items()}
-        self._rate = learning_rate
+        groups = [adamw_group(rows, learning_rate, coordinates[key]) for key, rows in self._rows.items()]
         # The reference's constants.
-        self._optimizer = torch.optim.AdamW(
-            self._rows.values(), lr=learning_rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2
-        )
+        self._optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-8)
+        self._rates = [group["lr"] for group in self._optimizer.param_groups]
 
     def zero_grad(self) -> None:
         self._optimizer.zero_grad()
@@ -46,7 +48,8 @@ class TextualInversion:
         finite = all(bool(rows.grad.isfinite().all()) for rows in self._rows.values() if rows.grad is not None)
         if finite:
             self._before_step()
-            self._optimizer.param_groups[0]["lr"] = self._rate * share
+            for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+                group["lr"] = rate * share
             self._optimizer.step()
             self._after_step()
         directions = {key: sphere.projx(rows) for key, rows in self._rows.items()}

@@ -23,8 +23,9 @@ class TrainingConfig:
     steps: optimizer steps.
     batch_size: images per step.
     microbatch_size: images per network pass, 0 for the whole batch; lower saves memory, not time.
-    learning_rate: tangent of the angle by which each step turns v; AdamW's rate for the methods that use it, whose
-        recipe is 0.02 (`METHODS[method].learning_rate`).
+    learning_rate: None for the method's own (`METHODS[method].learning_rate`). DTI's is the tangent of the angle by
+        which each step turns v, 0.04. AdamW's is in coordinates of a word (`methods.relative_rate`), 1.43: 0.02 for
+        CLIP-L.
     kappa: concentration of the von Mises-Fisher prior; 0 leaves it out.
     method: one of METHODS.
     options: changes of the recipe.
@@ -36,7 +37,7 @@ class TrainingConfig:
     steps: int = 400
     batch_size: int = 4
     microbatch_size: int = 0
-    learning_rate: float = 0.04
+    learning_rate: float | None = None
     kappa: float = 1e-4
     seed: int = 42
     method: str = "DTI"
@@ -46,21 +47,27 @@ class TrainingConfig:
         for name, least in (("steps", 1), ("batch_size", 1), ("microbatch_size", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; it has to be {least} or more.")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ValueError(f"learning_rate is {self.learning_rate}; it has to be above 0 (the recipe uses 0.04).")
         if not (math.isfinite(self.kappa) and self.kappa >= 0):
             raise ValueError(f"kappa is {self.kappa}; it has to be 0 (no prior) or above (the recipe uses 1e-4).")
         if self.method not in METHODS:
             raise ValueError(f"method is {self.method!r}; choose one of {', '.join(METHODS)}.")
+        if not (math.isfinite(self.rate) and self.rate > 0):
+            recipe = f"{self.method}'s recipe uses {METHODS[self.method].learning_rate:g}"
+            raise ValueError(f"learning_rate is {self.learning_rate}; it has to be above 0 ({recipe}).")
         if self.options.average > self.steps:
             raise ValueError(f"average is {self.options.average}; give 0 to {self.steps}, the number of steps.")
         idle = [name for name in self.options.in_use() if name in METHODS[self.method].ignores]
         if idle:
             raise ValueError(f"{self.method} has no use for {', '.join(idle)}; leave it out, or choose DTI.")
 
+    @property
+    def rate(self) -> float:
+        """The learning rate, in the method's own terms."""
+        return METHODS[self.method].learning_rate if self.learning_rate is None else self.learning_rate
+
     def in_use(self) -> dict[str, Any]:
         """What the method reads, options where they are not neutral: what a file says of a run."""
-        named = asdict(self)
+        named = asdict(self) | {"learning_rate": self.rate}
         named.pop("options")
         unread = METHODS[self.method].ignores
         return {name: value for name, value in {**named, **self.options.in_use()}.items() if name not in unread}

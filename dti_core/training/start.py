@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..merging import repeated
 from ..methods import DTI, METHODS, CrossInit, Method, ProjectedAdamW, TextualInversion
+from ..methods.relative_rate import coordinate_of
 from .backend import TextEncoder
 from .config import TrainingConfig
 from .initializer import start_from_word
@@ -32,15 +33,16 @@ def start_method(
     directions = {key: s.direction for key, s in start.items()}
     magnitudes = {key: s.magnitude * config.options.magnitude_factor for key, s in start.items()}
     kind = METHODS[config.method]
-    if kind is TextualInversion:
-        return TextualInversion(rows, config.learning_rate)
+    if kind is DTI:
+        share, average = config.options.kappa_share, config.options.average
+        average_after = config.steps - average if average else None
+        return DTI(directions, magnitudes, config.rate, config.kappa, share, average_after)
+    coordinates = {key: coordinate_of(vocabulary) for key, vocabulary in text_encoder.vocabularies.items()}
+    if kind is ProjectedAdamW:
+        return ProjectedAdamW(directions, magnitudes, config.rate, coordinates)
     if kind is CrossInit:
         if hidden_states is None:
             raise ValueError("CrossInit starts at what the text encoders make of the initializer; give hidden_states.")
         states = {key: repeated(hidden_states[key], len(rows[key])) for key in rows}
-        return CrossInit(states, config.learning_rate)
-    if kind is ProjectedAdamW:
-        return ProjectedAdamW(directions, magnitudes, config.learning_rate)
-    share, average = config.options.kappa_share, config.options.average
-    average_after = config.steps - average if average else None
-    return DTI(directions, magnitudes, config.learning_rate, config.kappa, share, average_after)
+        return CrossInit(states, config.rate, coordinates)
+    return TextualInversion(rows, config.rate, coordinates)

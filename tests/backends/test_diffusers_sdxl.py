@@ -88,7 +88,8 @@ def test_the_file_says_what_it_is(pipe, images, tmp_path) -> None:
     save_embedding(embedding, tmp_path / "dog.safetensors")
     read = load_embedding(tmp_path / "dog.safetensors")
     assert read.widths == WIDTHS
-    assert read.metadata["dti.steps"] == "3"
+    assert (read.metadata["dti.steps"], read.metadata["dti.learning_rate"]) == ("3", "0.04")
+    assert "dti.options" not in read.metadata
     assert read.metadata["dti.resolution"] == "64"
     assert read.metadata["modelspec.prediction_type"] == "epsilon"
     assert all(torch.equal(read.vectors[key], rows) for key, rows in embedding.vectors.items())

@@ -84,9 +84,10 @@ def test_a_word_is_learned_saved_and_painted(client, checkpoint):
 @pytest.mark.parametrize(
     ("method", "norm"),
     [
-        # The small world's words have 0.39, and what leaves a norm over 64 coordinates about the root of 64.
+        # The small world's words have 0.39, and what leaves a norm over 64 coordinates about the root of 64. A step of
+        # Textual Inversion moves by 1.43 words, six of them by up to 8.6 where they go one way.
         ("projected AdamW", pytest.approx(0.39, abs=0.01)),
-        ("Textual Inversion", pytest.approx(0.7, abs=0.25)),
+        ("Textual Inversion", pytest.approx(2, abs=1.2)),
         ("CrossInit", pytest.approx(8, abs=4)),
     ],
 )
@@ -95,7 +96,7 @@ def test_another_method(client, checkpoint, method, norm):
     client.run(train(checkpoint, "photographs", name=name, **QUICK, method=method))
     with safe_open(saved(client, name), "pt") as file:
         assert file.get_tensor("clip_l").norm().item() == norm
-        assert (file.metadata()["dti.method"], file.metadata()["dti.learning_rate"]) == (method, "0.02")
+        assert (file.metadata()["dti.method"], file.metadata()["dti.learning_rate"]) == (method, "1.432")
         assert "dti.kappa" not in file.metadata()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -99,7 +98,7 @@ def train_on_pipeline(
         created=datetime.now(timezone.utc),
         prediction_type=PREDICTION_TYPES[denoiser.prediction_type],
     )
-    recipe = {f"dti.{key}": str(value) for key, value in dataclasses.asdict(config).items()}
+    recipe = {f"dti.{key}": str(value) for key, value in config.in_use().items()}
     return ConceptEmbedding(name, vectors, {**standard, **recipe, "dti.resolution": str(resolution)})
 
 

@@ -78,14 +78,13 @@ def trained(images, settings, noise=0.0, seed=1):
 
 
 METHODS = {
-    "ti": Settings("ti", steps=60, learning_rate=0.02),
-    "cross_init": Settings("cross_init", steps=60, learning_rate=0.02),
-    "adamw_sphere": Settings("adamw_sphere", steps=60, learning_rate=0.02),
+    "ti": Settings("ti", steps=60, learning_rate=0.2),
+    "cross_init": Settings("cross_init", steps=60, learning_rate=0.2),
+    "adamw_sphere": Settings("adamw_sphere", steps=60, learning_rate=0.2),
     "dti": Settings(steps=60, kappa=0.0),
     "decay": Settings(steps=60, kappa=0.0, decay="cosine"),
     "average": Settings(steps=60, kappa=0.0, average=15),
     "stratified": Settings(steps=60, kappa=0.0, stratified=True),
-    "keep_best": Settings(steps=60, kappa=0.0, keep_best=True),
     "kappa_share": Settings(steps=60, kappa_share=0.05),
     "best_word": Settings(steps=60, kappa=0.0, best_word=True),
 }
@@ -105,8 +104,8 @@ def test_every_method_sees_the_same_batches(images):
 
 
 def test_textual_inversions_norm_grows_with_the_rate_and_the_projected_one_does_not(images):
-    low, high = (trained(images, Settings("ti", steps=150, learning_rate=rate), noise=3.0)[0] for rate in (5e-4, 5e-2))
-    projected, _, text_encoder, _ = trained(images, Settings("adamw_sphere", steps=150, learning_rate=5e-2), noise=3.0)
+    low, high = (trained(images, Settings("ti", steps=150, learning_rate=rate), noise=3.0)[0] for rate in (5e-3, 0.5))
+    projected, _, text_encoder, _ = trained(images, Settings("adamw_sphere", steps=150, learning_rate=0.5), noise=3.0)
     for key, table in text_encoder.vocabularies.items():
         # 2.7 times.
         assert high[key].norm() > 1.5 * low[key].norm()

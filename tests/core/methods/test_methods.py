@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import math
 
 import pytest
 import torch
@@ -16,12 +18,13 @@ from tests.rounding import EPS32
 DIRECTIONS = {"clip_l": torch.eye(4)[:2], "clip_g": torch.eye(6)[:2]}
 MAGNITUDES = {"clip_l": torch.full((2, 1), 0.4), "clip_g": torch.full((2, 1), 0.5)}
 ROWS = {key: 0.3 * rows for key, rows in DIRECTIONS.items()}
+COORDINATES = {"clip_l": 0.2, "clip_g": 0.25}
 KINDS = {
     "DTI": lambda: DTI(DIRECTIONS, MAGNITUDES, 0.04, 1e-4),
     "DTI with options": lambda: DTI(DIRECTIONS, MAGNITUDES, 0.04, 0.0, kappa_share=0.05, average_after=2),
-    "Textual Inversion": lambda: TextualInversion(ROWS, 0.02),
-    "CrossInit": lambda: CrossInit(ROWS, 0.02, regulariser=0.1),
-    "projected AdamW": lambda: ProjectedAdamW(DIRECTIONS, MAGNITUDES, 0.02),
+    "Textual Inversion": lambda: TextualInversion(ROWS, 0.1, COORDINATES),
+    "CrossInit": lambda: CrossInit(ROWS, 0.1, COORDINATES, regulariser=0.1),
+    "projected AdamW": lambda: ProjectedAdamW(DIRECTIONS, MAGNITUDES, 0.1, COORDINATES),
 }
 
 
@@ -80,11 +83,11 @@ def test_a_method_goes_on_where_its_state_was_saved(kind: str, tmp_path) -> None
 def test_a_state_of_another_shape_is_refused() -> None:
     state = copy.deepcopy(KINDS["Textual Inversion"]().state_dict())
     with pytest.raises(ValueError, match="resume with the settings it came from"):
-        TextualInversion({"clip_l": torch.ones(1, 4)}, 0.02).load_state_dict(state)
+        TextualInversion({"clip_l": torch.ones(1, 4)}, 0.1, COORDINATES).load_state_dict(state)
 
 
 def test_cross_init_pulls_towards_its_start() -> None:
-    method = CrossInit({"clip_l": torch.ones(1, 4)}, 0.1, regulariser=1.0)
+    method = CrossInit({"clip_l": torch.ones(1, 4)}, 0.5, COORDINATES, regulariser=1.0)
     rows = method.vectors()["clip_l"]
     rows.data += 1
     rows.grad = torch.zeros_like(rows)
@@ -118,12 +121,24 @@ def test_decay_begins_whole(decay: str, half: float) -> None:
     assert Options(decay=decay).rate_share(51, 100) == pytest.approx(half)
 
 
+@pytest.mark.parametrize("decay", ["linear", "cosine"])
+def test_a_decay_comes_down_to_its_floor(decay: str) -> None:
+    options = Options(decay=decay, decay_floor=0.2)
+    assert options.rate_share(1, 100) == 1.0
+    assert options.rate_share(51, 100) == pytest.approx(0.6)
+    # The last step is a hundredth of the way before the end.
+    assert 0.2 < options.rate_share(100, 100) < 0.21
+    assert Options(decay=decay).rate_share(100, 100) < 0.01 + 1e-9
+
+
 def test_a_file_says_what_the_method_reads() -> None:
     recipe = TrainingConfig("dog")
     assert "kappa" in recipe.in_use() and "decay" not in recipe.in_use() and "options" not in recipe.in_use()
     other = TrainingConfig("dog", method="Textual Inversion", options=Options(decay="linear"))
     assert {"kappa", "magnitude", "average"}.isdisjoint(other.in_use())
     assert (other.in_use()["method"], other.in_use()["decay"]) == ("Textual Inversion", "linear")
+    assert (recipe.in_use()["learning_rate"], other.in_use()["learning_rate"]) == (0.04, 1.432)
+    assert dataclasses.replace(recipe, method="CrossInit").rate == 1.432
 
 
 @pytest.mark.parametrize(
@@ -133,6 +148,9 @@ def test_a_file_says_what_the_method_reads() -> None:
         ({"kappa_share": -0.1}, "kappa_share is -0.1"),
         ({"average": -1}, "average is -1"),
         ({"decay": "step"}, "decay is 'step'; choose one of none, cosine, linear"),
+        ({"decay": "linear", "decay_floor": 1.5}, "decay_floor is 1.5"),
+        ({"decay": "linear", "decay_floor": math.nan}, "decay_floor is nan"),
+        ({"decay_floor": 0.1}, "decay_floor is 0.1 without a decay"),
     ],
 )
 def test_bad_options(options, message: str) -> None:

@@ -16,7 +16,6 @@ from torch import Tensor
 from dti_core.sphere import egrad2rgrad, projx, retr
 
 Rows = dict[str, Tensor]
-EVALUATION_SIZE, EVALUATION_SEED, LOOK_EVERY = 24, 9001, 25
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,9 @@ class Recipe:
     factor: float = 1.0
     kappa_share: float = 0.0
     decay: str = "none"
+    decay_floor: float = 0.0
     average: int = 0
     stratified: bool = False
-    keep_best: bool = False
     microbatch_size: int = 0
 
 
@@ -47,20 +46,19 @@ def plain_vectors(text_encoder, denoiser, images, recipe: Recipe, seed: int, wor
         .expand(len(ids[key])).reshape(-1, 1) * recipe.factor
         for key, table in tables.items()
     }  # fmt: skip
-    mover = _Rsgd(rows, magnitude, recipe) if recipe.method == "dti" else _AdamW(rows, magnitude, recipe, states)
+    if recipe.method == "dti":
+        mover = _Rsgd(rows, magnitude, recipe)
+    else:
+        coordinate = {key: table.mean / math.sqrt(table.table.shape[1]) for key, table in tables.items()}
+        mover = _AdamW(rows, magnitude, recipe, states, coordinate)
     generator = torch.Generator().manual_seed(seed)
-    best, least = None, math.inf
     for step in range(1, recipe.steps + 1):
         batch = draw(images, recipe.batch_size, generator)
         u = (torch.arange(recipe.batch_size) + batch.u) / recipe.batch_size if recipe.stratified else batch.u
         parameters = list(mover.parameters.values())
         loss = _loss(text_encoder, denoiser, batch, u, mover.vectors(), recipe.microbatch_size)
         mover.move(dict(zip(mover.parameters, torch.autograd.grad(loss, parameters), strict=True)), step)
-        if recipe.keep_best and (step % LOOK_EVERY == 0 or step == recipe.steps):
-            seen = _evaluation_loss(text_encoder, denoiser, images, mover.found(), draw)
-            if seen < least:
-                best, least = mover.found(), seen
-    return best or mover.found()
+    return mover.found()
 
 
 class _Rsgd:
@@ -78,8 +76,7 @@ class _Rsgd:
 
     @torch.no_grad()
     def move(self, gradients: Rows, step: int) -> None:
-        recipe, done = self.recipe, (step - 1) / self.recipe.steps
-        share = {"none": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done))}[recipe.decay]
+        recipe, share = self.recipe, _share(self.recipe, step)
         for key, v in self.parameters.items():
             kappa, norm = recipe.kappa, float(gradients[key].norm(dim=-1).mean())
             if recipe.kappa_share:
@@ -101,7 +98,9 @@ class _Rsgd:
 class _AdamW:
     """Textual Inversion, and with one thing more each, CrossInit and the projected one."""
 
-    def __init__(self, rows: Rows, magnitude: Rows, recipe: Recipe, states: Rows) -> None:
+    def __init__(
+        self, rows: Rows, magnitude: Rows, recipe: Recipe, states: Rows, coordinate: Mapping[str, float]
+    ) -> None:
         self.recipe, self.magnitude = recipe, magnitude
         starts = {
             "ti": rows,
@@ -110,9 +109,12 @@ class _AdamW:
         }
         self.anchor = starts[recipe.method]
         self.parameters = {key: value.clone().requires_grad_() for key, value in self.anchor.items()}
-        self.adamw = torch.optim.AdamW(
-            self.parameters.values(), lr=recipe.learning_rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2
-        )
+        self.rates = {key: recipe.learning_rate * size for key, size in coordinate.items()}
+        decays = {key: 1e-2 * (0.387 / math.sqrt(768)) / size for key, size in coordinate.items()}
+        self.adamw = {
+            key: torch.optim.AdamW([rows], betas=(0.9, 0.999), eps=1e-8, weight_decay=decays[key])
+            for key, rows in self.parameters.items()
+        }
 
     def vectors(self) -> Rows:
         return dict(self.parameters)
@@ -122,13 +124,20 @@ class _AdamW:
         for key, rows in self.parameters.items():
             pull = 2 * 1e-5 * (rows - self.anchor[key]) / rows.numel() if self.recipe.method == "cross_init" else 0
             rows.grad = gradients[key] + pull
-        self.adamw.step()
+            self.adamw[key].param_groups[0]["lr"] = self.rates[key] * _share(self.recipe, step)
+            self.adamw[key].step()
         if self.recipe.method == "adamw_sphere":
             for key, rows in self.parameters.items():
                 rows.copy_(self.magnitude[key] * projx(rows))
 
     def found(self) -> Rows:
         return {key: rows.detach().clone() for key, rows in self.parameters.items()}
+
+
+def _share(recipe: Recipe, step: int) -> float:
+    done = (step - 1) / recipe.steps
+    left = {"none": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done))}[recipe.decay]
+    return recipe.decay_floor + (1 - recipe.decay_floor) * left
 
 
 def _loss(text_encoder, denoiser, batch, u: Tensor, vectors: Mapping[str, Tensor], part: int = 0) -> Tensor:
@@ -144,10 +153,3 @@ def _loss(text_encoder, denoiser, batch, u: Tensor, vectors: Mapping[str, Tensor
         )
         total = total + losses.sum() / count
     return total
-
-
-@torch.no_grad()
-def _evaluation_loss(text_encoder, denoiser, images, vectors: Rows, draw) -> float:
-    batch = draw(images, EVALUATION_SIZE, torch.Generator().manual_seed(EVALUATION_SEED))
-    u = (torch.arange(EVALUATION_SIZE) + 0.5) / EVALUATION_SIZE
-    return float(_loss(text_encoder, denoiser, batch, u, vectors))
