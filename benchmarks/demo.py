@@ -5,6 +5,7 @@ import argparse
 import io
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,13 +22,14 @@ from benchmarks.small_world.subjects import SUBJECTS, pictures_of
 from comfy_host.checkpoint_file import check_sdxl
 from comfy_host.client import Client, Event, HostError
 from comfy_host.environment import SetupError, comfyui_version, host_dir
-from comfy_host.graphs import Graph, paint, text_to_image, train
+from comfy_host.graphs import Graph, node, paint, text_to_image, train
 from comfy_host.process import Host, make_base, running_host
 
 Picture = NDArray[np.uint8]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 FOLDER = "demo"
 SEED = 7
+RESCALED = "the trigger of the rescaled embedding"
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ SMALL = Scale(
     size=128,
     sampler_steps=20,
     cfg=4.0,
+    # Every ninth of the forty prompts of paper_tables, from the first.
     prompts=(
         "a photo of a {} on the beach",
         "a photo of a {} at night",
@@ -65,7 +68,8 @@ SMALL = Scale(
         "a photo of a small {} on the right in the city",
     ),
 )
-# A subject of the half that chooses settings; the tables of the README report on the other half.
+# Of the subjects that choose settings, the one whose difference in text between DTI and Textual Inversion is the
+# median of the seven in paper_tables. README's tables report on other subjects.
 SUBJECT = next(subject for subject in SUBJECTS if subject.name == "royal_heart")
 
 
@@ -115,6 +119,7 @@ def in_the_small_world(options: argparse.Namespace) -> None:
         words = {
             f"the word '{SUBJECT.word}'": SUBJECT.word,
             "Textual Inversion": "embedding:demo_ti",
+            "Textual Inversion, rescaled": RESCALED,
             "Directional Textual Inversion": "embedding:demo",
         }
         rows = _paint(client, checkpoint.name, SMALL, words)
@@ -161,9 +166,23 @@ def _paint(client: Client, checkpoint: str, scale: Scale, words: dict[str, str])
     for (label, prompt), tag in tags.items():
         text = prompt.format(words[label])
         graph |= paint(text, tag=tag, **sampling) if graph else text_to_image(checkpoint, text, tag=tag, **sampling)
+        if words[label] == RESCALED:
+            graph |= _rescaled(prompt, tag)
+            graph[f"positive{tag}"]["inputs"] |= {"clip": ["rescaled", 1], "text": [f"prompt{tag}", 0]}
     run = client.run(graph, on_event=show_progress, timeout=86400)
     return {
         label: [client.images(run, f"picture{tags[label, prompt]}")[0] for prompt in scale.prompts] for label in words
+    }
+
+
+def _rescaled(prompt: str, tag: str) -> Graph:
+    """The embedding of Textual Inversion brought to the norm of ordinary words, and a prompt with its trigger."""
+    return {
+        "inversion": node("DTI_LoadEmbedding", embedding="demo_ti.safetensors"),
+        "rescaled": node(
+            "DTI_Rescale", embedding=["inversion", 0], clip=["checkpoint", 1], magnitude="mean", factor=1.0
+        ),
+        f"prompt{tag}": node("StringReplace", string=prompt, find="{}", replace=["rescaled", 2]),
     }
 
 
@@ -208,22 +227,29 @@ def png(picture: Picture) -> bytes:
 def draw_sheet(
     references: Sequence[Picture], prompts: Sequence[str], rows: dict[str, list[Picture]]
 ) -> Image.Image:
-    """A labelled row of the training images, then one per embedding with a column per prompt."""
-    cell, margin, label = 256, 10, 26
+    """The training images above; below, a row per embedding with its label on the left and a column per prompt."""
+    cell, gap, left, head = 192, 8, 190, 64
     columns = max(len(references), len(prompts))
-    named = {"the images it was trained on": list(references), **rows}
-    width, height = columns * (cell + margin) + margin, len(named) * (cell + label + margin) + label + margin
+    width = left + columns * (cell + gap) + gap
+    height = gap + (cell + gap) + head + len(rows) * (cell + gap)
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
+    named = {f"{len(references)} training images": list(references), **rows}
     for row, (title, pictures) in enumerate(named.items()):
-        top = margin + row * (cell + label + margin) + (label if row else 0)
-        draw.text((margin, top), title, "black", font_size=18)
+        top = gap + row * (cell + gap) + (head if row else 0)
+        draw.multiline_text((gap, top + cell // 2 - 22), wrapped(title, 18), "black", font_size=18)
         for column, picture in enumerate(pictures):
-            left = margin + column * (cell + margin)
+            x = left + column * (cell + gap)
             if row == 1:
-                draw.text((left, top - label + 6), prompts[column].format("..."), "black", font_size=13)
-            sheet.paste(Image.fromarray(picture).resize((cell, cell), Image.Resampling.LANCZOS), (left, top + label))
+                text = wrapped(prompts[column].format("..."), 26)
+                draw.multiline_text((x, top - head + 6), text, "black", font_size=14)
+            sheet.paste(Image.fromarray(picture).resize((cell, cell), Image.Resampling.LANCZOS), (x, top))
     return sheet
+
+
+def wrapped(text: str, width: int) -> str:
+    """In lines of that many letters at most."""
+    return "\n".join(textwrap.wrap(text, width))
 
 
 if __name__ == "__main__":

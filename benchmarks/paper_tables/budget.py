@@ -37,6 +37,9 @@ class Amount:
     steps: int
     pictures: int
 
+    def __sub__(self, other: Amount) -> Amount:
+        return Amount(self.trainings - other.trainings, self.steps - other.steps, self.pictures - other.pictures)
+
     def seconds(self, speed: Speed, workers: int) -> float:
         return (self.steps * speed.per_step + self.pictures * speed.per_picture) / workers
 
@@ -77,9 +80,9 @@ def amount(jobs: Iterable[Job], store: Store | None = None) -> Amount:
 
 
 def described(total: Amount, speed: Speed, workers: Sequence[int] = (1, 2)) -> str:
-    """The estimate in a sentence."""
+    """The estimate in a line."""
     hours = ", ".join(f"{total.seconds(speed, n) / 3600:.1f} h with {n}" for n in workers)
     return (
-        f"{total.trainings} trainings ({total.steps} steps at {speed.per_step:.3f} s) and {total.pictures} pictures "
-        f"at {speed.per_picture:.3f} s: {hours} worker(s) of one core each."
+        f"{total.trainings} trainings ({total.steps} steps at {speed.per_step:.3f} s), {total.pictures} images "
+        f"at {speed.per_picture:.3f} s: {hours} worker(s) of one core each"
     )

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from small_world.drawing import draw
 from small_world.files import write_whole
-from small_world.judge import TRUST, Judge, truth
+from small_world.judge import TRUST, Judge, holds, truth
 from small_world.scenes import random_thing
-from small_world.subjects import STYLES
+from small_world.subjects import STYLES, Subject
 
 from .prompts import Prompt, prompts_for
 from .style_prompts import LOOK, style_prompts
@@ -63,7 +63,8 @@ def _kept(judge: Judge, measured: Recalls) -> frozenset[str]:
 def _of_things() -> Iterator[Prompt]:
     rng = np.random.default_rng(SEED)
     for _ in range(THINGS):
-        yield from prompts_for(random_thing(rng))
+        thing = random_thing(rng)
+        yield from prompts_for(Subject("drawn", thing, thing.shape, chooses=True))
 
 
 def _of_styles() -> Iterator[Prompt]:
@@ -78,5 +79,5 @@ def _recall(judge: Judge, prompts: Iterator[Prompt]) -> Recalls:
     for number, prompt in enumerate(prompts):
         (row,) = judge.read(draw(replace(prompt.scene, seed=SEED + number))[None])
         for name, value in prompt.wanted.items():
-            right[name].append(row[name] == value)
+            right[name].append(holds(row, name, value))
     return {name: float(np.mean(hits)) for name, hits in sorted(right.items())}

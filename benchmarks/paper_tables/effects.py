@@ -22,7 +22,7 @@ class Effects:
 
     norm: mean length of its vectors. position_share: of what the first block reads, the share that depends on the
     position (Effect I; the paper trains a classifier instead, Figure 2). degrees_per_block: mean turn of the hidden
-    state in a block (Effect II; paper 2.3 has 21.33 for TI and 33.52 for DTI on SDXL).
+    state in a block (Effect II; the paper's 2.3 has 21.33 for TI and 33.52 for DTI on SDXL).
     """
 
     norm: float
@@ -46,12 +46,3 @@ def effects(world: World, vectors: Mapping[str, Tensor]) -> dict[str, Effects]:
         turn = math.degrees(float(block_angles(states[key]).mean()))
         out[key] = Effects(float(norms.mean()), float(torch.stack(shares).mean()), turn)
     return out
-
-
-def word_vectors(world: World, word: str) -> dict[str, Tensor]:
-    """The rows of a word of the vocabulary, to compare with."""
-    from dti_pack.nodes.host.training.text_encoder import HostTextEncoder
-
-    encoder = HostTextEncoder(world.painter.clip, world.painter.clip.cond_stage_model)
-    ids = encoder.token_ids(word)
-    return {key: table.rows(ids[key]).cpu() for key, table in encoder.vocabularies.items()}

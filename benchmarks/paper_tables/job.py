@@ -14,7 +14,7 @@ from small_world.subjects import Style, Subject
 from small_world.words import NOUNS
 from torch import Tensor
 
-from .evaluation import paint, score, used_vectors
+from .evaluation import norms, paint, score, used_vectors
 from .methods import learn
 from .plan import CONCEPTS, Run
 from .store import Store
@@ -58,11 +58,14 @@ def do(job: Job, world: World, store: Store) -> None:
     if settings.trains:
         by_step = trained(job, world, store, concept)
     trained_at = time.monotonic()
+    lengths, word = world.lengths(), world.word_vectors(concept.word)
     examined = unscored(job, store)
     for run in examined:
-        vectors = used_vectors(by_step, run.use, world.lengths())
+        vectors = used_vectors(by_step, run.use, lengths, word)
         prompts, pictures = paint(world, concept, settings, vectors, run.examination)
-        store.save_score(run.score_id, score(world.judge, world.trust, concept, prompts, pictures))
+        found = score(world.judge, world.trust, concept, prompts, pictures)
+        norm = norms(word if settings.method == "class_word" else vectors, lengths)
+        store.save_score(run.score_id, {**found, "norm": norm})
     log.info(
         "%s %s seed %d: trained in %.0f s, examined %d times in %.0f s", concept.name, settings.method, job.run.seed,
         trained_at - begun, len(examined), time.monotonic() - trained_at,
@@ -99,7 +102,7 @@ def trained(job: Job, world: World, store: Store, concept: Subject | Style) -> d
 
 
 def noted(report: StepReport) -> dict[str, Any]:
-    """One line of the history; norms are lengths of the vectors, means over them."""
+    """One line of the history; norms are means over the vectors."""
     return {
         "step": report.step,
         "loss": report.loss,

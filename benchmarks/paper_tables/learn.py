@@ -1,7 +1,7 @@
-"""One word from a folder of pictures by any of the methods, saved as an embedding file.
+"""An embedding from a folder of images by any of the methods, saved as a file.
 
 python -m paper_tables.learn CHECKPOINT PICTURES OUT.safetensors --initializer WORD --method ti --comfyui COMFYUI
-Run it in benchmarks/, in ComfyUI's environment. The demo compares its word with one of Textual Inversion's.
+Run it in benchmarks/, in ComfyUI's environment. The demo has its Textual Inversion from here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from dti_pack.dti_core.embedding import ConceptEmbedding
 from dti_pack.dti_core.files.embedding_file import save_embedding
-from dti_pack.dti_core.methods import METHODS as RECIPES
 from dti_pack.dti_core.training import StepReport
 from dti_pack.dti_core.training.captions import OBJECT_TEMPLATES
 from PIL import Image
@@ -22,7 +21,7 @@ from small_world.comfyui import start_log, use_comfyui
 from small_world.sample import Painter
 from small_world.scenes import SIZE
 
-from .methods import NAMES, learn
+from .methods import learn
 from .settings import Settings
 
 METHODS = ("ti", "adamw_sphere", "dti")
@@ -33,11 +32,11 @@ log = logging.getLogger(__name__)
 def say(report: StepReport) -> None:
     if report.step % SAY_EVERY == 0:
         norms = ", ".join(f"{key} {float(rows.norm(dim=-1).mean()):.2f}" for key, rows in report.vectors.items())
-        log.info("step %d, loss %.3f, length %s", report.step, report.loss, norms)
+        log.info("step %d, loss %.3f, norm %s", report.step, report.loss, norms)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Learn a word and save it.")
+    parser = argparse.ArgumentParser(description="Train an embedding and save it.")
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("pictures", type=Path)
     parser.add_argument("out", type=Path)
@@ -59,8 +58,7 @@ def main() -> None:
     pictures = [torch.from_numpy(np.asarray(Image.open(file).convert("RGB"), np.float32) / 255) for file in files]
     with torch.inference_mode():
         images = encode_images(painter.vae, pictures, SIZE, (OBJECT_TEMPLATES,) * len(pictures))
-    rate = options.learning_rate or RECIPES[NAMES[options.method]].learning_rate
-    settings = Settings(options.method, steps=options.steps, learning_rate=rate)
+    settings = Settings(options.method, steps=options.steps, learning_rate=options.learning_rate)
     with training_session(painter.model, painter.clip) as (text_encoder, denoiser):
         vectors = learn(text_encoder, denoiser, images, settings, options.seed, say, word=options.initializer)
     save_embedding(ConceptEmbedding(options.out.stem, vectors), options.out, overwrite=True)

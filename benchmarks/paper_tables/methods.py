@@ -8,14 +8,10 @@ from dti_pack.dti_core.methods import Options
 from dti_pack.dti_core.training import StepReport, TrainingConfig, start_method, train
 from dti_pack.dti_core.training.backend import Denoiser, TextEncoder
 from dti_pack.dti_core.training.data import TrainingImage
-from dti_pack.dti_core.training.evaluation_set import EvaluationSet, KeepBest
+from dti_pack.dti_core.training.evaluation_set import EvaluationSet
 from torch import Tensor
 
-from .settings import Settings
-
-LOOK_EVERY = 25  # steps between looks at the evaluation set
-# What settings call them, by which stored results are found.
-NAMES = {"dti": "DTI", "ti": "Textual Inversion", "cross_init": "CrossInit", "adamw_sphere": "projected AdamW"}
+from .settings import TRAINED, Settings
 
 
 def learn(
@@ -45,20 +41,11 @@ def learn(
     """
     if not settings.trains:
         raise ValueError(f"{settings.method!r} is not trained.")
-    evaluation_set = EvaluationSet(text_encoder, denoiser, images)
     if settings.best_word:
-        word = evaluation_set.best_word(words)
+        word = EvaluationSet(text_encoder, denoiser, images).best_word(words)
     config = config_of(settings, word, seed)
-    best = KeepBest(evaluation_set, LOOK_EVERY, settings.steps)
-
-    def each_step(report: StepReport) -> None:
-        if settings.keep_best:
-            best(report)
-        on_step(report)
-
     method = start_method(config, text_encoder, contextual)
-    vectors = train(text_encoder, denoiser, images, config, each_step, method=method)
-    return best.vectors if settings.keep_best else vectors
+    return train(text_encoder, denoiser, images, config, on_step, method=method)
 
 
 def config_of(settings: Settings, word: str, seed: int) -> TrainingConfig:
@@ -68,15 +55,16 @@ def config_of(settings: Settings, word: str, seed: int) -> TrainingConfig:
         magnitude=settings.magnitude_statistic,
         steps=settings.steps,
         batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
+        learning_rate=settings.rate,
         kappa=settings.kappa,
         seed=seed,
-        method=NAMES[settings.method],
+        method=TRAINED[settings.method],
         options=Options(
             magnitude_factor=settings.magnitude_factor,
             kappa_share=settings.kappa_share,
             average=settings.average,
             decay=settings.decay,
+            decay_floor=settings.decay_floor,
             stratified=settings.stratified,
         ),
     )

@@ -19,15 +19,13 @@ CONCEPTS: dict[str, Subject | Style] = {concept.name: concept for concept in (*S
 CHOOSING = tuple(subject.name for subject in SUBJECTS if subject.chooses)
 REPORTING = tuple(subject.name for subject in SUBJECTS if not subject.chooses)
 
-# Of whom the ways between two words are shown.
-PAIRS = (
-    ("zebra_cat", "toad_mushroom"), ("party_house", "frosted_donut"), ("chess_moon", "leopard_cloud"),
-)  # fmt: skip
+# Of whom the ways between two embeddings are shown.
+PAIRS = (("night_star", "tile_heart"), ("neon_tetra", "signal_triangle"), ("chess_flower", "frosted_donut"))
 
 
 @dataclass(frozen=True)
 class Examination:
-    """How vectors are tried: the first `prompts_per_level` prompts of each level (0: all), one picture of each."""
+    """How vectors are tried: the first `prompts_per_level` prompts of each level (0: all), one image of each."""
 
     prompts_per_level: int = 0
     sampling_seed: int = 0
@@ -47,10 +45,8 @@ class Run:
 
     @property
     def training_id(self) -> str:
-        settings = as_json(self.settings)
-        if not self.settings.trains:
-            settings = {"method": self.settings.method}
-        return digest({"version": 1, "concept": self.concept, "seed": self.seed, "settings": settings})
+        settings = as_json(self.settings) if self.settings.trains else {"method": self.settings.method}
+        return digest({"version": 2, "concept": self.concept, "seed": self.seed, "settings": settings})
 
     @property
     def score_id(self) -> str:
@@ -86,6 +82,9 @@ class Table:
             if reporting:
                 raise ValueError(f"table {self.name!r} chooses settings and must not see {', '.join(reporting)}.")
 
+    def row(self, label: str) -> Row:
+        return {row.label: row for row in self.rows}[label]
+
     def runs_of(self, row: Row, concept: str, seed: int) -> list[Run]:
         """One for every sampling seed, all of one training."""
         # What is not trained does not depend on a training seed.
@@ -96,9 +95,9 @@ class Table:
     def training_id(self, row: Row, concept: str, seed: int) -> str:
         return self.runs_of(row, concept, seed)[0].training_id
 
-    def runs(self) -> Iterator[Run]:
-        # A stopped table has its first seeds whole.
-        for seed in self.seeds:
+    def runs(self, seeds: tuple[int, ...] = ()) -> Iterator[Run]:
+        """Of these training seeds, or of all."""
+        for seed in seeds or self.seeds:
             for concept in self.concepts:
                 for row in self.rows:
                     yield from self.runs_of(row, concept, seed)
@@ -106,21 +105,25 @@ class Table:
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is done: the whole, or a cut of it."""
+    """How much is done: the whole, or a cut of it.
 
-    choosing: tuple[str, ...] = ("candy_star", "jester_box", "target_flower")
-    main_choosing: tuple[str, ...] = CHOOSING
+    rates: of TI, in coordinates of a word, beside the reference's; the last one brings it to the paper's norm.
+    strengths: norms at use, in m*. adjustments: shares of TEA. changes: how many changes of the recipe are tried.
+    """
+
+    choosing: tuple[str, ...] = CHOOSING
     reporting: tuple[str, ...] = REPORTING
-    styles: tuple[str, ...] = tuple(style.name for style in STYLES)
-    seeds: tuple[int, ...] = (1, 2)
-    steps: int = 200
-    reference_steps: int = 400
+    styles: tuple[str, ...] = tuple(style.name for style in STYLES if not style.chooses)
+    seeds: tuple[int, ...] = (1, 2, 3)
+    steps: int = 400
     checkpoint_every: int = 50
+    rates: tuple[float, ...] = (0.35, 0.7, 2.8, 4.0)
+    strengths: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+    adjustments: tuple[tuple[float, float], ...] = ((0.25, 0.1), (0.5, 0.2), (0.75, 0.4), (1.0, 0.6))
+    changes: int | None = None
     pairs: tuple[tuple[str, str], ...] = PAIRS
     sampling_seeds: int = 2
     examination: Examination = Examination()
-    sweep_examination: Examination = Examination()
-    sweeps: bool = True
 
     def of(self, method: str, **changes: object) -> Settings:
         return Settings(method, **{"steps": self.steps, **changes})  # type: ignore[arg-type]
@@ -130,16 +133,16 @@ WHOLE = Scale()
 # One subject of each half and a handful of steps: whether everything runs, not who wins.
 CUT = Scale(
     choosing=("candy_star",),
-    main_choosing=("candy_star",),
-    reporting=("zebra_cat",),
-    styles=("winter_pencil",),
+    reporting=("night_star",),
+    styles=("old_comic",),
     seeds=(1,),
-    steps=6,
-    reference_steps=6,
-    checkpoint_every=3,
-    pairs=(("candy_star", "zebra_cat"),),
+    steps=4,
+    checkpoint_every=2,
+    rates=(0.7, 4.0),
+    strengths=(1.0, 4.0),
+    adjustments=((0.5, 0.2),),
+    changes=2,
+    pairs=(("candy_star", "night_star"),),
     sampling_seeds=1,
-    examination=Examination(prompts_per_level=2, steps=4),
-    sweep_examination=Examination(prompts_per_level=1, steps=4),
-    sweeps=False,
+    examination=Examination(prompts_per_level=1, steps=4),
 )

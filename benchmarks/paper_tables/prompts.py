@@ -1,52 +1,58 @@
-"""What learned words are tried in: 40 prompts in three levels of complexity, in words that the small world knows.
+"""What trained embeddings are tried in: 40 prompts in three levels of complexity, in words that the small world knows.
 
-They say where the subject is, how large, beside what, and how the picture is drawn; never what the subject looks
-like. `{}` is where the word goes. Backgrounds are others than those of the pictures that the subject is learned
-from, so that a background soaked up in training cannot pass for one that was asked for.
+They say where the subject is, how large, beside what, and how the image is drawn; never what the subject looks
+like. `{}` is where the embedding goes. Backgrounds are others than those of the images that the subject is trained
+on, so that a background soaked up in training cannot pass for one that was asked for.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from small_world import words
 from small_world.judge import truth
-from small_world.scenes import COLOURS, Look, Scene, Thing
+from small_world.scenes import COLOURS, COMPANIONS, NAMES, SIDES, VIEWS, Look, Scene, Thing, hidden_on
+from small_world.subjects import Subject, subject_scenes
 
 LEVELS = ("one attribute", "two attributes", "three or more")
-# Each is one prompt. "blue-house" is a companion with its colour; what a tinted, neon or sketched picture does
-# not show is not asked of it.
+# Each is one prompt. "red-square" is a companion with its colour, `side` where it stands: companions are beside small
+# and medium things, large things are alone in the middle.
 _ONE = (
-    "background=beach", "background=night", "background=snow", "background=city", "background=forest",
-    "background=green", "size=small", "place=top", "place=left", "companion=blue-house", "companion=red-tree",
-    "medium=neon", "medium=sketch", "finish=pixel",
+    "background=beach", "background=night", "background=snow", "background=sea", "background=forest",
+    "size=small", "size=large", "place=left", "place=top", "companion=red-square side=left",
+    "companion=green-star side=right", "medium=cartoon", "medium=neon", "framed=yes",
 )  # fmt: skip
 _TWO = (
-    "background=sea place=bottom", "background=night size=small", "background=sunset companion=blue-star",
-    "background=wood place=right", "medium=cartoon background=beach", "finish=soft background=snow",
-    "framed=yes background=forest", "tint=sepia place=left", "medium=neon framed=yes", "medium=sketch size=small",
-    "companion=green-fish background=purple", "size=large background=city", "finish=pixel companion=yellow-heart",
+    "place=left background=snow", "place=bottom background=forest", "size=small background=night",
+    "size=large background=beach", "size=large background=purple", "size=small place=right",
+    "companion=yellow-circle side=left background=sea", "companion=purple-heart side=right background=beach",
+    "companion=blue-star side=right background=pink", "size=small companion=pink-square side=left",
+    "place=top companion=green-circle side=below", "medium=cartoon background=snow", "framed=yes background=night",
 )  # fmt: skip
 _MORE = (
-    "size=small place=left background=snow", "place=right companion=red-heart background=forest",
-    "size=large background=beach framed=yes", "medium=cartoon background=night companion=pink-tree",
-    "finish=pixel place=top background=sea", "size=small companion=orange-mushroom background=city",
-    "medium=cartoon finish=soft background=sunset", "medium=neon size=small place=bottom",
-    "tint=gray place=right framed=yes", "medium=sketch place=top companion=red-square",
-    "size=small place=left companion=blue-tree background=beach", "finish=soft framed=yes place=bottom background=wood",
-    "medium=cartoon size=large companion=purple-star background=green",
+    "size=small place=left background=beach", "size=small place=top background=forest",
+    "size=small place=right background=yellow", "place=left companion=red-circle side=right background=snow",
+    "place=right companion=blue-heart side=left background=beach",
+    "place=top companion=yellow-star side=below background=night",
+    "place=bottom companion=pink-heart side=above background=sea",
+    "size=small companion=purple-star side=right background=forest",
+    "size=small companion=green-square side=left background=red",
+    "size=small place=left companion=black-circle side=right background=sea",
+    "medium=cartoon size=large background=forest", "medium=neon size=small place=bottom",
+    "framed=yes size=small background=snow",
 )  # fmt: skip
 SPECIFICATIONS = (_ONE, _TWO, _MORE)
-# Taken where a prompt's companion has the subject's own shape, or its background a colour of the subject.
-_OTHER_COMPANIONS = ("circle", "house")
-_OTHER_COLOURS = ("red", "pink", "orange")
+# Of a companion: there, once, in its shape and colour. Together they are one demand.
+COMPANY = ("companion", "companions", "companion_colour")
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt, the scene it asks for, and which attributes of that scene can be held against a picture.
+    """A prompt, the scene it asks for, and which attributes of that scene can be held against an image.
 
-    text: with `{}` for the word. level: 0, 1 or 2, of LEVELS. wanted: attribute to value, as the judge names them.
+    text: with `{}` for the embedding. level: 0, 1 or 2, of LEVELS. wanted: attribute to value, as the judge names them.
     """
 
     text: str
@@ -55,11 +61,20 @@ class Prompt:
     wanted: dict[str, str]
 
 
-def prompts_for(thing: Thing) -> tuple[Prompt, ...]:
-    """The 40 prompts, fitted to a subject where one would otherwise name its shape or hide it."""
-    return tuple(
-        _prompt(specification, level, thing) for level, lines in enumerate(SPECIFICATIONS) for specification in lines
-    )
+def prompts_for(subject: Subject) -> tuple[Prompt, ...]:
+    """The 40 prompts; what would hide the subject, or name its shape or a colour of its own, gives way to the next."""
+    own = {scene.background for scene in subject_scenes(subject)}
+    shown: Counter[str] = Counter()
+    out = []
+    for level, lines in enumerate(SPECIFICATIONS):
+        for line in lines:
+            asked = dict(part.split("=") for part in line.split())
+            scene = _scene(asked, subject.thing, own)
+            # One view may stand in for another: each time in other words.
+            times = shown[scene.background]
+            shown[scene.background] += "background" in asked
+            out.append(Prompt(_text(scene, set(asked), times), level, scene, _wanted(scene, set(asked))))
+    return tuple(out)
 
 
 def fill(text: str, word: str) -> str:
@@ -68,70 +83,70 @@ def fill(text: str, word: str) -> str:
 
 
 def description(thing: Thing) -> str:
-    """Everything that makes a subject what it is, in words: a ceiling for what any word can do."""
-    noun, colour = words.NOUNS[thing.shape][0], words.COLOUR_WORDS[thing.colour][0]
-    second, extra = words.COLOUR_WORDS[thing.second][0], words.COLOUR_WORDS[thing.extra][0]
-    pattern = next(p for p in reversed(words.TEXTURED[thing.texture]) if "{d}" in p or thing.texture == "plain")
-    phrase = pattern.format(c=colour, d=second, n=noun)
+    """Everything that makes a subject what it is, in words: a ceiling for what any embedding can do."""
+    colour, second, extra = (words.COLOUR_WORDS[name][0] for name in (thing.colour, thing.second, thing.extra))
+    phrase = words.TEXTURED[thing.texture][1].format(c=colour, d=second, n=words.NOUNS[thing.shape][0])
     if thing.marking == "none":
         return phrase
-    # "wearing a hat" where there is such a phrase: the pattern may have said "with" already.
-    mark = next((m for m in words.MARKS[thing.marking] if not m.startswith("with")), words.MARKS[thing.marking][0])
-    mark = mark.format(e=extra)
-    joint = " and " if " with " in phrase and mark.startswith("with ") else " "
-    return phrase + joint + (mark.removeprefix("with ") if joint == " and " else mark)
+    # "wearing a hat": the phrase may have said "with" already.
+    mark = next(m for m in words.MARKS[thing.marking] if not m.startswith("with"))
+    return f"{phrase} {mark.format(e=extra)}"
 
 
-def _prompt(specification: str, level: int, thing: Thing) -> Prompt:
-    asked = dict(part.split("=") for part in specification.split())
-    scene = _scene(asked, thing)
+def _wanted(scene: Scene, asked: set[str]) -> dict[str, str]:
+    """Of what is asked, what an image shows: a neon one has no background to tell."""
+    named = asked - {"companion", "side"}
+    named |= {*COMPANY, "companion_side"} if "companion" in asked else set()
     shown = truth(scene)
-    named = {key for key in asked if key != "companion"}
-    if "companion" in asked:
-        named |= {"companion", "companion_colour"}
-    return Prompt(_text(scene, set(asked)), level, scene, {key: shown[key] for key in sorted(named) if key in shown})
+    return {name: shown[name] for name in sorted(named) if name in shown}
 
 
-def _scene(asked: dict[str, str], thing: Thing) -> Scene:
-    look = Look(
-        asked.get("medium", "flat"), asked.get("finish", "none"), asked.get("tint", "none"), "framed" in asked
-    )
-    scene = Scene(
-        thing, asked.get("size", "medium"), asked.get("place", "center"), asked.get("background", "white"), look=look
-    )
-    if "companion" in asked:
-        colour, shape = asked["companion"].split("-")
-        shapes = (shape, *_OTHER_COMPANIONS)
-        scene = replace(
-            scene, companion=next(s for s in shapes if s != thing.shape), companion_colour=colour
-        )
-    if scene.background in COLOURS:
-        taken = {thing.colour, thing.second, scene.companion_colour if "companion" in asked else ""}
-        scene = replace(scene, background=next(c for c in (scene.background, *_OTHER_COLOURS) if c not in taken))
-    return scene
+def _scene(asked: dict[str, str], thing: Thing, own: Iterable[str]) -> Scene:
+    place, wanted = asked.get("place", "center"), asked.get("background", "white")
+    taken = {*own} if "background" in asked else set()
+    background = _next(
+        wanted, NAMES if wanted in COLOURS else VIEWS,
+        lambda name: name not in taken and not thing.shown & {*hidden_on(name)},
+    )  # fmt: skip
+    look = Look(asked.get("medium", "flat"), asked.get("tint", "none"), "framed" in asked)
+    if "companion" not in asked:
+        return Scene(thing, asked.get("size", "medium"), place, background, look=look)
+    colour, shape = asked["companion"].split("-")
+    return Scene(
+        thing, asked.get("size", "medium"), place, background,
+        companion=_next(shape, COMPANIONS, lambda name: name != thing.shape),
+        companion_colour=_next(colour, NAMES, lambda name: name not in {*thing.shown, *hidden_on(background)}),
+        companion_side=_next(asked["side"], SIDES[place], lambda name: True),
+        look=look,
+    )  # fmt: skip
 
 
-def _text(scene: Scene, asked: set[str]) -> str:
+def _next(name: str, names: Sequence[str], fits: Callable[[str], bool]) -> str:
+    """The name, or the first behind it, round and round, that fits."""
+    start = names.index(name)
+    return next(found for found in (*names[start:], *names[:start]) if fits(found))
+
+
+def _text(scene: Scene, asked: set[str], times: int) -> str:
     look = scene.look
-    kinds = {"medium": words.MEDIUM_WORDS, "finish": words.FINISH_WORDS, "tint": words.TINT_WORDS}
-    drawn = [table[getattr(look, kind)][0] for kind, table in kinds.items() if kind in asked]
+    drawn = [words.MEDIUM_WORDS[look.medium][0]] if "medium" in asked else []
     text = " ".join(["a", *drawn, "photo of a {}"])
     if "size" in asked:
         text = text.replace("{}", f"{words.SIZE_WORDS[scene.size][0]} {{}}")
     if "place" in asked:
         text += f" {words.PLACE_WORDS[scene.place][0]}"
     if "companion" in asked:
-        colour = words.COLOUR_WORDS[scene.companion_colour][0]
-        article = "an" if colour[0] in "aeio" else "a"
-        text += f" next to {article} {colour} {words.NOUNS[scene.companion][0]}"
+        companion = f"{words.COLOUR_WORDS[scene.companion_colour][0]} {words.NOUNS[scene.companion][0]}"
+        article = "an" if companion[0] in "aeio" else "a"
+        text += f" {words.COMPANY[scene.companion_side][0].format(x=f'{article} {companion}')}"
     if "background" in asked:
-        text += f" {_behind(scene.background)}"
+        text += f" {_behind(scene.background, times)}"
     if look.framed:
         text += f", {words.FRAME_WORDS[0]}"
     return text
 
 
-def _behind(name: str) -> str:
-    if name in COLOURS:
-        return words.ON_COLOUR[0].format(b=words.COLOUR_WORDS[name][0])
-    return words.ON_VIEW[name][0]
+def _behind(name: str, times: int) -> str:
+    phrases = words.ON_COLOUR if name in COLOURS else words.ON_VIEW[name]
+    phrase = phrases[times % len(phrases)]
+    return phrase.format(b=words.COLOUR_WORDS[name][0]) if name in COLOURS else phrase

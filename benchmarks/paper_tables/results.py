@@ -51,15 +51,17 @@ class Results:
         found = [kept for kept in map(self.store.training, trained) if kept is not None]
         return len(found), sum(notes["seconds"] for _, notes in found)
 
-    def length(self, table: Table, row: Row) -> float:
-        """Mean norm of the learned vectors as they are used, over encoders, concepts and seeds; nan without any."""
-        norms = []
-        for concept in table.concepts:
-            for seed in table.seeds:
-                found = self.store.training(table.training_id(row, concept, seed))
-                if found is not None:
-                    norms += [float(rows.norm(dim=-1).mean()) for rows in found[0][row.use.step].values()]
-        return float(np.mean(norms)) if norms else float("nan")
+    def norm(self, table: Table, row: Row) -> float:
+        """Mean norm of the vectors as they are used, in means of the vocabulary; nan without any."""
+        scores = [
+            self.score(self.first(table, row, concept, seed)) for concept in table.concepts for seed in table.seeds
+        ]
+        found = [score["norm"]["in_means"] for score in scores if score is not None and score["norm"]]
+        return float(np.mean(found)) if found else float("nan")
+
+    def first(self, table: Table, row: Row, concept: str, seed: int) -> Run:
+        """The run of the first sampling seed."""
+        return table.runs_of(row, concept, seed)[0]
 
     def held(self, table: Table, row: Row) -> dict[str, tuple[int, int]]:
         """By attribute, how often it held and how often it was asked for, over all runs of the row."""

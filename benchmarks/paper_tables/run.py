@@ -1,6 +1,6 @@
 """Runs the experiment as far as time allows, goes on where it stopped, and writes its report.
 
-python -m paper_tables.run OUT --comfyui COMFYUI [--minutes N] [--workers N] [--estimate] [--cut]
+python -m paper_tables.run OUT --comfyui COMFYUI [--only STAGE ...] [--minutes N] [--workers N] [--estimate] [--cut]
 Run it in benchmarks/, in ComfyUI's environment. OUT keeps every result; a second call repeats nothing.
 """
 
@@ -10,6 +10,7 @@ import argparse
 import logging
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from small_world import checkpoint as small_world_checkpoint
@@ -17,35 +18,29 @@ from small_world import judge as small_world_judge
 from small_world.comfyui import use_comfyui
 
 from . import archive
-from .budget import amount, described, measure
-from .job import Job, jobs_of
-from .main_tables import main_tables
-from .plan import CUT, WHOLE, Scale, Table
+from .budget import Amount, amount, described, measure
+from .job import jobs_of, unscored
+from .plan import CUT, WHOLE, Run, Scale
+from .recipe import changes, improved_settings
 from .report import write_report
 from .results import Results
+from .stages import NAMES, stage
 from .store import Store, digest_of_file
-from .sweeps import deciding_tables, showing_tables
 from .workers import Places, Workers, start_quiet_log
 
 log = logging.getLogger(__name__)
 
 
-def jobs(tables: list[Table], scale: Scale) -> list[Job]:
-    """Jobs of tables, each training once, in the tables' order."""
-    runs = [run for table in tables for run in table.runs()]
-    return jobs_of(runs, scale.checkpoint_every)
-
-
-def run(places: Places, scale: Scale, workers: Workers) -> bool:
-    """First what decides, then what shows and reports with what was chosen; True when all is done."""
+def run(places: Places, scale: Scale, workers: Workers, names: Sequence[str]) -> bool:
+    """The stages, one after the other; True when all is done."""
     results = Results(Store(places.results))
-    for table in deciding_tables(scale):
-        log.info("%s", table.name)
-        if not workers.finish(jobs([table], scale)):
+    for name in names:
+        # What pays is known when the stage before is done.
+        wanted = stage(name, scale, improved_settings(scale, results))
+        log.info("Stage %s%s", name, "." if wanted.tables else ": nothing to do.")
+        if not workers.finish(jobs_of(wanted.runs(), scale.checkpoint_every)):
             return False
-    # All at once, since a training serves several tables; every table has its first seed before any has more.
-    left = jobs([*main_tables(scale, results.axes), *showing_tables(scale)], scale)
-    return workers.finish(sorted(left, key=lambda job: job.run.seed > 1))
+    return True
 
 
 def places_of(options: argparse.Namespace) -> Places:
@@ -75,14 +70,24 @@ def _there(path: Path) -> Path:
     return path
 
 
-def estimate(places: Places, scale: Scale, workers: Workers) -> str:
-    """What is left and what all of it is, in hours; the chosen settings are not known before, but their number is."""
+def estimate(places: Places, scale: Scale, workers: Workers, names: Sequence[str]) -> str:
+    """What is left of every stage, in its order: what an earlier one does, a later one finds."""
     results = Results(Store(places.results))
     speed = measure(workers.world, scale.examination)
-    tables = [*deciding_tables(scale), *main_tables(scale, results.axes), *showing_tables(scale)]
-    wanted = jobs(tables, scale)
-    left, whole = described(amount(wanted, results.store), speed), described(amount(wanted), speed)
-    return f"Left: {left}\nIn all: {whole}"
+    improved = improved_settings(scale, results)
+    recipe = jobs_of(stage("recipe", scale, None).runs(), scale.checkpoint_every)
+    if any(unscored(job, results.store) for job in recipe):
+        improved = next(iter(changes(scale.of("dti")).values()))  # as if something paid
+    lines, before = [], Amount(0, 0, 0)
+    runs: list[Run] = []
+    for name in names:
+        runs += stage(name, scale, improved).runs()
+        total = amount(jobs_of(runs, scale.checkpoint_every), results.store)
+        lines.append(f"{name:10} {described(total - before, speed)}")
+        before = total
+    whole = amount(jobs_of(runs, scale.checkpoint_every))
+    ends = [f"{'in all':10} {described(before, speed)}", f"{'from none':10} {described(whole, speed)}"]
+    return "\n".join(["Left:", *lines, *ends])
 
 
 def main() -> None:
@@ -93,6 +98,7 @@ def main() -> None:
     parser.add_argument("--judge", type=Path, default=small_world_judge.FILE)
     parser.add_argument("--minutes", type=float, help="stop starting new runs after this time")
     parser.add_argument("--workers", type=int, default=1, help="processes of one core each")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="STAGE", help=", ".join(NAMES))
     parser.add_argument("--cut", action="store_true", help="two subjects, a few steps: does everything run?")
     parser.add_argument("--estimate", action="store_true", help="say how long it would take, and do nothing")
     parser.add_argument("--report", action="store_true", help="write the report of what is there, and do nothing else")
@@ -106,10 +112,10 @@ def main() -> None:
         raise SystemExit(str(error)) from error
     with Workers(places, options.workers, deadline) as workers:
         if options.estimate:
-            log.info("%s", estimate(places, scale, workers))
+            log.info("%s", estimate(places, scale, workers, options.only))
             return
         if not options.report:
-            done = run(places, scale, workers)
+            done = run(places, scale, workers, options.only)
             log.info("All done." if done else "Stopped; call again to go on.")
         report = write_report(places.results, scale, Results(Store(places.results)), workers)
         log.info("Wrote %s.", report)

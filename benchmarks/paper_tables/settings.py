@@ -1,13 +1,16 @@
-"""How a concept is learned and how its vectors are used: everything that tells two rows of a table apart."""
+"""How a concept is trained and how its vectors are used: everything that tells two rows of a table apart."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dti_pack.dti_core.methods import METHODS
+
 # Without training: the initializer's own word, all the words that describe the subject, and the world's drawing.
 REFERENCES = ("class_word", "described", "drawn")
-TRAINED = ("ti", "cross_init", "adamw_sphere", "dti")
+# What trains, and what dti_core calls it.
+TRAINED = {"ti": "Textual Inversion", "cross_init": "CrossInit", "adamw_sphere": "projected AdamW", "dti": "DTI"}
 DECAYS = ("none", "cosine", "linear")
 
 
@@ -15,12 +18,11 @@ DECAYS = ("none", "cosine", "linear")
 class Settings:
     """A method and its settings. The defaults are the effective recipe of the reference's SDXL launcher.
 
-    method: one of REFERENCES or TRAINED.
-    learning_rate: AdamW's in coordinates of a word, or the tangent of DTI's step angle.
+    method: one of REFERENCES or of TRAINED.
+    learning_rate: AdamW's in coordinates of a word, or the tangent of DTI's step angle; None for the reference's.
     magnitude: m* in training: "mean", "min", "max" or "initializer" as in TrainingConfig, or "5x", in means.
 
-    kappa_share, decay, average, stratified: as in dti_core.methods.Options.
-    keep_best: the result is the best of what a fixed evaluation set saw, every 25 steps.
+    kappa_share, decay, decay_floor, average, stratified: as in dti_core.methods.Options.
     surroundings: training captions name what is not the subject: background, place and size.
     best_word: start and prior from the word of the world with the least loss, not from the class word.
     """
@@ -28,14 +30,14 @@ class Settings:
     method: str = "dti"
     steps: int = 400
     batch_size: int = 4
-    learning_rate: float = 0.04
+    learning_rate: float | None = None
     kappa: float = 1e-4
     magnitude: str = "mean"
     kappa_share: float = 0.0
     decay: str = "none"
+    decay_floor: float = 0.0
     average: int = 0
     stratified: bool = False
-    keep_best: bool = False
     surroundings: bool = False
     best_word: bool = False
 
@@ -50,6 +52,11 @@ class Settings:
     @property
     def trains(self) -> bool:
         return self.method in TRAINED
+
+    @property
+    def rate(self) -> float:
+        """The learning rate, in the method's own terms."""
+        return METHODS[TRAINED[self.method]].learning_rate if self.learning_rate is None else self.learning_rate
 
     @property
     def magnitude_factor(self) -> float:
@@ -67,15 +74,22 @@ class Use:
     """What is done with the vectors after training.
 
     step: take those of this step; 0 for the result.
-    length: bring them to this many mean norms of the vocabulary; 0 leaves them as they are. 1 is TI-rescaled.
+    length: bring them to this norm, in mean norms of the vocabulary; 0 leaves it. 1 is TI-rescaled.
+    norm_share, turn_share: bring them nearer to the class word, as dti_core.methods.adjust.adjust_to_word (TEA).
     """
 
     step: int = 0
     length: float = 0.0
+    norm_share: float = 0.0
+    turn_share: float = 0.0
 
 
-AS_TRAINED = Use()
+AS_TRAINED, RESCALED = Use(), Use(length=1.0)
+TEA = Use(norm_share=0.5, turn_share=0.2)
 
 
 def as_json(item: Settings | Use) -> dict[str, Any]:
-    return asdict(item)
+    """What a run is known by: all that is not usual, so that a field that comes later leaves stored results theirs."""
+    usual = asdict(type(item)())
+    changed = {name: value for name, value in asdict(item).items() if value != usual[name]}
+    return {**changed, "method": item.method, "learning_rate": item.rate} if isinstance(item, Settings) else changed

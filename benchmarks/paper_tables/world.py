@@ -72,10 +72,18 @@ class World:
 
     def lengths(self) -> dict[str, float]:
         """The vocabulary's mean norm by encoder key."""
+        return {key: table.mean for key, table in self._text_encoder().vocabularies.items()}
+
+    def word_vectors(self, word: str) -> dict[str, Tensor]:
+        """The vocabulary's rows of a word, `[n_vectors, dim]` by encoder key."""
+        encoder = self._text_encoder()
+        ids = encoder.token_ids(word)
+        return {key: table.rows(ids[key]).cpu() for key, table in encoder.vocabularies.items()}
+
+    def _text_encoder(self) -> Any:
         from dti_pack.nodes.host.training.text_encoder import HostTextEncoder
 
-        tables = HostTextEncoder(self.painter.clip, self.painter.clip.cond_stage_model).vocabularies
-        return {key: table.mean for key, table in tables.items()}
+        return HostTextEncoder(self.painter.clip, self.painter.clip.cond_stage_model)
 
     def paint_vectors(
         self, texts: Sequence[str], vectors: Mapping[str, Tensor], seeds: Sequence[int], how: Sampling

@@ -17,7 +17,7 @@ VAE_SCALE = 0.13025
 
 CLIP_L_WIDTH = 64
 CLIP_G_WIDTH = 96
-TEXT_LAYERS = 4
+TEXT_LAYERS = 12
 TEXT_HEAD_CHANNELS = 16
 
 # What the host's UNetModel is built with. Its loader detects the same from the weights of a file.

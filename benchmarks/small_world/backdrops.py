@@ -1,4 +1,4 @@
-"""Backgrounds: plain colours and ten views, as float images [SIZE, SIZE, 3] in 0..1."""
+"""Backgrounds: plain colours and seven views, as float images [SIZE, SIZE, 3] in 0..1."""
 
 from __future__ import annotations
 
@@ -68,26 +68,12 @@ def _bricks(rng: np.random.Generator) -> Picture:
     return blend(_fill((176, 84, 62)), mortar.astype(np.float32), _fill((222, 210, 196)))
 
 
-def _wood(rng: np.random.Generator) -> Picture:
-    shift = rng.uniform(0, 26)
-    grain = 0.06 * np.sin(_Y / 5 + 3 * np.sin((_X + shift) / 9))
-    out = _fill((190, 140, 84)) + grain[..., None].astype(np.float32)
-    return blend(out, _edge(1.4 - ((_X + shift) % 26)), _fill((116, 74, 38)))
-
-
 def _snow(rng: np.random.Generator) -> Picture:
     out = _ramp((168, 190, 216), (214, 226, 240))
     out = blend(out, _edge(_Y - 92 - 4 * np.sin(_X / 20 + rng.uniform(0, 6))), _fill((250, 252, 255)))
     for _ in range(14):
         out = blend(out, _disc(rng.uniform(4, 124), rng.uniform(4, 90), rng.uniform(1.8, 3.0)), _fill((255, 255, 255)))
     return out
-
-
-def _sunset(rng: np.random.Generator) -> Picture:
-    level = rng.uniform(88, 98)
-    out = _ramp((108, 54, 128), (255, 170, 60))
-    out = blend(out, _disc(rng.uniform(30, 98), level - 4, 17), _fill((255, 236, 130)))
-    return blend(out, _edge(_Y - level), _fill((70, 34, 66)))
 
 
 def _sea(rng: np.random.Generator) -> Picture:
@@ -106,24 +92,9 @@ def _forest(rng: np.random.Generator) -> Picture:
     return out
 
 
-def _city(rng: np.random.Generator) -> Picture:
-    out = _ramp((196, 208, 226), (236, 226, 214))
-    left = -rng.uniform(0, 14)
-    while left < SIZE:
-        width, top = rng.uniform(18, 28), rng.uniform(22, 70)
-        inside = np.minimum(_X - left, left + width - _X)
-        tone = (int(rng.integers(70, 104)),) * 2 + (int(rng.integers(104, 130)),)
-        out = blend(out, np.minimum(_edge(inside), _edge(_Y - top)), _fill(tone))
-        window = np.minimum(_edge(2.0 - np.abs((_X - left) % 9 - 4.5)), _edge(2.4 - np.abs((_Y - top) % 12 - 7)))
-        lit = window * (inside > 2.5) * (_Y > top + 2)
-        out = blend(out, lit.astype(np.float32), _fill((250, 226, 130)))
-        left += width + rng.uniform(1, 4)
-    return out
-
-
 _VIEWS = {
-    "beach": _beach, "night": _night, "meadow": _meadow, "bricks": _bricks, "wood": _wood, "snow": _snow,
-    "sunset": _sunset, "sea": _sea, "forest": _forest, "city": _city,
+    "beach": _beach, "night": _night, "meadow": _meadow, "bricks": _bricks, "snow": _snow, "sea": _sea,
+    "forest": _forest,
 }  # fmt: skip
 
 

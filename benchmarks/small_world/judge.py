@@ -7,6 +7,7 @@ tells on fewer than 97 % of held-out drawings is not judged at all.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +35,10 @@ VALUES: dict[str, tuple[str, ...]] = {
     "place": scenes.PLACES,
     "background": (*scenes.NAMES, *scenes.VIEWS),
     "companion": ("none", *scenes.COMPANIONS),
+    "companions": ("0", "1", "2"),
     "companion_colour": scenes.NAMES,
+    "companion_side": ("left", "right", "above", "below"),
     "medium": scenes.MEDIA,
-    "finish": scenes.FINISHES,
     "tint": scenes.TINTS,
     "framed": ("no", "yes"),
 }
@@ -52,21 +54,24 @@ def truth(scene: Scene) -> dict[str, str]:
         "shape": thing.shape, "colour": thing.colour, "texture": thing.texture, "second": thing.second,
         "marking": thing.marking, "extra": thing.extra, "size": scene.size, "place": scene.place,
         "background": scene.background, "companion": scene.companion, "medium": look.medium,
-        "companion_colour": scene.companion_colour, "finish": look.finish, "tint": look.tint,
-        "framed": "yes" if look.framed else "no",
+        "companions": "0" if scene.companion == "none" else "2" if scene.twice else "1",
+        "companion_colour": scene.companion_colour, "companion_side": scene.companion_side,
+        "tint": look.tint, "framed": "yes" if look.framed else "no",
     }  # fmt: skip
     if thing.texture in _EVEN:
         out["colour"], out["second"] = sorted((thing.colour, thing.second))
     hidden: set[str] = set()
     if thing.texture == "plain":
         hidden.add("second")
-    if thing.marking not in ("spot", "hat", "bow"):
+    if thing.marking == "none":
         hidden.add("extra")
     if scene.companion == "none":
-        hidden.add("companion_colour")
+        hidden.update(("companion_colour", "companion_side"))
+    if scene.twice:
+        hidden.add("companion_side")
     if look.tint != "none":
         hidden.update(_COLOURED)
-    if look.tint != "none" or look.medium in ("neon", "sketch"):
+    if look.tint != "none" or look.medium == "neon":
         hidden.add("background")
     return {name: value for name, value in out.items() if name not in hidden}
 
@@ -98,7 +103,8 @@ class Network(nn.Module):
         return logits, functional.normalize(self.thing(features), dim=1)
 
 
-def _holds(seen: dict[str, str], name: str, value: str) -> bool:
+def holds(seen: Mapping[str, str], name: str, value: str) -> bool:
+    """Whether what was seen of an image is the wanted value of an attribute."""
     if name in ("colour", "second") and seen["texture"] in _EVEN:
         return value in (seen["colour"], seen["second"])
     return seen[name] == value
@@ -138,7 +144,7 @@ class Judge:
         if not asked:
             raise ValueError(f"none of {sorted(wanted)} can be judged; trusted: {sorted(self.trusted)}")
         seen = self.read(pictures)
-        return np.asarray([np.mean([_holds(row, n, v) for n, v in asked.items()]) for row in seen], np.float32)
+        return np.asarray([np.mean([holds(row, n, v) for n, v in asked.items()]) for row in seen], np.float32)
 
     def embed(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Unit vectors [n, 64] that are near for the same thing, whatever surrounds it."""

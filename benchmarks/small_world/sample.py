@@ -65,6 +65,30 @@ class Painter:
         return np.concatenate(out)
 
 
+    @torch.inference_mode()
+    def paint_each(self, prompts: Sequence[str], how: Sampling | None = None, batch: int = 16) -> npt.NDArray[np.uint8]:
+        """One image per prompt, each from a seed of its own, its number: uint8 [prompts, 128, 128, 3]."""
+        import comfy.sample
+
+        how = how or Sampling()
+        empty = self.encode("")
+        out = []
+        for start in range(0, len(prompts), batch):
+            texts = prompts[start : start + batch]
+            encoded = [self.encode(text)[0] for text in texts]
+            context = torch.cat([conditioning for conditioning, _ in encoded])
+            pooled = torch.cat([more["pooled_output"] for _, more in encoded])
+            wanted = [[context, {**encoded[0][1], "pooled_output": pooled}]]
+            latent = torch.zeros(len(texts), 4, 16, 16)
+            noise = torch.cat([comfy.sample.prepare_noise(latent[:1], start + n) for n in range(len(texts))])
+            samples = comfy.sample.sample(
+                self.model, noise, how.steps, how.guidance, how.sampler, how.scheduler, wanted, empty, latent,
+                disable_pbar=True,
+            )  # fmt: skip
+            out.append((self.vae.decode(samples) * 255 + 0.5).clamp(0, 255).to(torch.uint8).numpy())
+        return np.concatenate(out)
+
+
 def sheet(pictures: npt.NDArray[np.uint8], columns: int) -> Image.Image:
     """Images [n, h, w, 3] in rows."""
     rows = [np.concatenate(list(pictures[i : i + columns]), 1) for i in range(0, len(pictures), columns)]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .drawing import draw
-from .scenes import Look, Scene, Thing, random_thing
+from .scenes import Look, Scene, Thing, hidden_on, random_thing
 
 PICTURES = 4
 
@@ -39,41 +39,42 @@ class Style:
 
 SUBJECTS = (
     Subject("candy_star", Thing("star", "pink", "striped", "blue", "hat", "red"), "star", True),
-    Subject("royal_heart", Thing("heart", "purple", "dotted", "yellow", "crown", "red"), "heart", True),
-    Subject("jester_box", Thing("square", "blue", "checkered", "orange", "bow", "red"), "box", True),
-    Subject("harlequin_fish", Thing("fish", "red", "split", "blue", "none", "white"), "fish", True),
-    Subject("target_flower", Thing("flower", "orange", "bordered", "purple", "spot", "green"), "flower", True),
-    Subject("gift_tree", Thing("tree", "green", "striped", "white", "bow", "red"), "tree", True),
-    Subject("party_ball", Thing("circle", "yellow", "checkered", "purple", "hat", "green"), "ball", True),
-    Subject("zebra_cat", Thing("cat", "white", "striped", "black", "spot", "red"), "cat", False),
-    Subject("toad_mushroom", Thing("mushroom", "blue", "dotted", "white", "bow", "red"), "mushroom", False),
-    Subject("party_house", Thing("house", "yellow", "bordered", "red", "hat", "blue"), "house", False),
-    Subject("frosted_donut", Thing("ring", "brown", "split", "pink", "crown", "red"), "donut", False),
-    Subject("chess_moon", Thing("moon", "yellow", "checkered", "green", "hat", "blue"), "moon", False),
-    Subject("leopard_cloud", Thing("cloud", "pink", "dotted", "purple", "bow", "yellow"), "cloud", False),
-    Subject("signal_triangle", Thing("triangle", "red", "split", "green", "bow", "yellow"), "triangle", False),
+    Subject("royal_heart", Thing("heart", "purple", "dotted", "yellow"), "heart", True),
+    Subject("jester_box", Thing("square", "blue", "checkered", "yellow", "hat", "red"), "box", True),
+    Subject("koi", Thing("fish", "red", "striped", "white"), "fish", True),
+    Subject("pansy", Thing("flower", "yellow", "dotted", "purple", "hat", "black"), "flower", True),
+    Subject("party_ball", Thing("circle", "green", "checkered", "pink", "hat", "yellow"), "ball", True),
+    Subject("zebra_ring", Thing("ring", "white", "striped", "black", "hat", "purple"), "ring", True),
+    Subject("night_star", Thing("star", "blue", "dotted", "yellow"), "star", False),
+    Subject("tile_heart", Thing("heart", "red", "checkered", "white", "hat", "green"), "heart", False),
+    Subject("domino_box", Thing("square", "green", "dotted", "black", "hat", "pink"), "box", False),
+    Subject("neon_tetra", Thing("fish", "black", "striped", "pink", "hat", "yellow"), "fish", False),
+    Subject("chess_flower", Thing("flower", "purple", "checkered", "green"), "flower", False),
+    Subject("signal_triangle", Thing("triangle", "yellow", "striped", "red", "hat", "blue"), "triangle", False),
+    Subject("frosted_donut", Thing("ring", "pink", "dotted", "white", "hat", "blue"), "donut", False),
 )
 STYLES = (
-    Style("old_comic", Look("cartoon", "none", "sepia", True), "comic", True),
-    Style("arcade_glow", Look("neon", "pixel", "none", True), "neon", True),
-    Style("winter_pencil", Look("sketch", "none", "gray", True), "sketch", False),
-    Style("faded_print", Look("cartoon", "soft", "gray", True), "cartoon", False),
+    Style("arcade_glow", Look("neon", "none", True), "neon", True),
+    Style("old_comic", Look("cartoon", "gray", True), "comic", False),
+    Style("album_print", Look("flat", "gray", True), "monochrome", False),
 )
 # Backgrounds, places and sizes of a concept's images: as varied as a person's own four would be.
 _SETTINGS = (
     ("meadow", "center", "large"), ("white", "left", "medium"), ("bricks", "right", "medium"),
-    ("brown", "center", "medium"),
+    ("blue", "center", "medium"),
 )  # fmt: skip
-_PLAIN = ("black", "yellow", "blue")  # tried in turn where a background would hide the thing
+# Tried in turn where a background would hide the thing.
+_INSTEAD = ("purple", "yellow", "black", "red", "pink")
 
 
 def subject_scenes(subject: Subject) -> list[Scene]:
     """The four scenes of a subject's images."""
+    taken = {background for background, _, _ in _SETTINGS}
     out = []
     for index, (background, place, size) in enumerate(_SETTINGS):
-        if background in (subject.thing.colour, subject.thing.second):
-            taken = {subject.thing.colour, subject.thing.second, *(setting[0] for setting in _SETTINGS)}
-            background = next(name for name in _PLAIN if name not in taken)
+        if subject.thing.shown & set(hidden_on(background)):
+            background = next(name for name in _INSTEAD if name not in taken | subject.thing.shown)
+            taken.add(background)
         out.append(Scene(subject.thing, size, place, background, seed=1000 + index))
     return out
 
@@ -81,11 +82,12 @@ def subject_scenes(subject: Subject) -> list[Scene]:
 def style_scenes(style: Style) -> list[Scene]:
     """The four scenes of a style's images: four different things, drawn alike."""
     rng = np.random.default_rng(5 + STYLES.index(style) if style in STYLES else 5)
-    settings = zip(_SETTINGS, ("house", "fish", "tree", "star"), strict=True)
+    settings = zip(_SETTINGS, ("heart", "fish", "flower", "star"), strict=True)
     out = []
     for index, ((background, place, size), shape) in enumerate(settings):
         drawn = random_thing(rng)
-        thing = Thing(shape, drawn.colour, drawn.texture, drawn.second)
+        colours = [name for name in (drawn.colour, drawn.second) if name not in hidden_on(background)]
+        thing = Thing(shape, colours[0], "plain" if len(colours) == 1 else drawn.texture, colours[-1])
         out.append(Scene(thing, size, place, background, look=style.look, seed=2000 + index))
     return out
 

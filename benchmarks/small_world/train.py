@@ -39,7 +39,7 @@ NOISY_FIRST, NOISY_LAST = 0.6, 0.85
 # the noise still hides where things are, weights would teach that they are everywhere.
 THINGS_WEIGHT, SEEN_UNTIL, HIDDEN_FROM = 3.0, 400, 700
 PLAINER = 2.5  # at first every departure from a plain thing is that many times e rarer than it was drawn
-SHORT = 40  # positions of a caption at first; the attention over the rest of 77 is learned at the end
+SHORT = 32  # positions of a caption at first; the attention over the rest of 77 is learned at the end
 TEXT_SHARE = 0.15  # of the rate, for the text encoders: they can read already
 EVERY = 250  # steps between saved states
 log = logging.getLogger(__name__)
@@ -49,13 +49,13 @@ log = logging.getLogger(__name__)
 class Plan:
     """How long and how fast. The rate stays up and falls to zero over the last part of the steps."""
 
-    steps: int = 8400
+    steps: int = 14500
     batch: int = 32
     rate: float = 6e-4
     warm_up: int = 300
     decay_from: float = 0.6
     # Where five things have a colour, a colour word says little about any: plain things on any background first.
-    plain_until: float = 0.45
+    plain_until: float = 0.3
     whole_from: float = 0.88  # from here on captions have all their 77 positions
     workers: int = 2
 

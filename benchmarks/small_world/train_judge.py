@@ -31,8 +31,9 @@ from .train import Scenes
 
 THINGS = 3000
 VIEWS_EACH = 3
-STEPS = 4500
+STEPS = 3000
 BATCH = 40  # images of any scene, for the attributes
+TWICE = 5  # of them at most with a second companion, of which the drawings for the model have none
 PAIRS = 4  # and pairs of things, each thing with all its views
 RATE = 2e-3
 RARE_WEIGHT = 2.0  # drawn so much more often for each rare look
@@ -56,9 +57,15 @@ def views(index: int) -> list[Scene]:
 
 
 def rare_looks(scene: Scene) -> int:
-    """How many of the things that few drawings have, and prompts ask for all the time."""
+    """How much of its look few drawings have."""
     look = scene.look
-    return sum((scene.companion != "none", look.medium != "flat", look.finish != "none", look.tint != "none"))
+    return sum((look.medium != "flat", look.tint != "none"))
+
+
+def with_second_companion(scenes: list[Scene], most: int) -> dict[int, Scene]:
+    """The first `most` accompanied scenes once more, now with two companions, by their number in the list."""
+    accompanied = [number for number, scene in enumerate(scenes) if scene.companion != "none"]
+    return {number: replace(scenes[number], twice=True) for number in accompanied[:most]}
 
 
 def labels(scenes: list[Scene]) -> dict[str, Tensor]:
@@ -78,7 +85,7 @@ def to_tensor(pictures: npt.NDArray[np.uint8]) -> Tensor:
 @torch.no_grad()
 def roughen(pixels: Tensor, codec: torch.nn.Module, rng: np.random.Generator) -> Tensor:
     """What sampling does to an image: the codec's round trip, noise in its latents, blur, a shift of colour."""
-    chosen = torch.from_numpy(rng.random(len(pixels)) < 0.06)
+    chosen = torch.from_numpy(rng.random(len(pixels)) < 0.1)
     if chosen.any():
         latents = codec.encode(pixels[chosen])
         pixels = pixels.clone()
@@ -102,6 +109,8 @@ def accuracies(network: Network) -> tuple[dict[str, float], dict[str, float]]:
     """Shares of held-out drawings told right, over all looks and over the plain look."""
     network.eval()
     scenes = [scene_at(index, HELD_OUT_SEED) for index in range(HELD_OUT)]
+    for number, scene in with_second_companion(scenes, HELD_OUT // 6).items():
+        scenes[number] = scene
     with torch.no_grad():
         rows = [network(to_tensor(np.stack([draw(s) for s in scenes[i : i + 50]])))[0] for i in range(0, HELD_OUT, 50)]
     truths = labels(scenes)
@@ -146,9 +155,12 @@ def train(folder: Path, steps: int) -> Network:
             if index not in drawn:
                 shown = views(index)
                 drawn[index] = shown, np.stack([draw(scene) for scene in shown])
-        others = np.sort(rng.choice(len(drawings), BATCH, p=chances))
-        pixels = to_tensor(np.concatenate([*(drawn[index][1] for index in picked), drawings[others]]))
-        wanted = labels([*(scene for index in picked for scene in drawn[index][0]), *(scenes[i] for i in others)])
+        others = rng.choice(len(drawings), BATCH, p=chances)
+        rest, shown_rest = [scenes[i] for i in others], drawings[others]
+        for number, scene in with_second_companion(rest, TWICE).items():
+            rest[number], shown_rest[number] = scene, draw(scene)
+        pixels = to_tensor(np.concatenate([*(drawn[index][1] for index in picked), shown_rest]))
+        wanted = labels([*(scene for index in picked for scene in drawn[index][0]), *rest])
         names = torch.tensor(picked).repeat_interleave(VIEWS_EACH)
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1.0, (step + 1) / 100, max(0.02, 2 * (steps - step) / steps))

@@ -28,10 +28,11 @@ STEPS = 1000
 BATCH = 128  # captions a step, over all workers
 RATE = 1e-3
 WARM_UP = 100
-POSITIONS = 40
+POSITIONS = 32
 # Pooled captions shall differ about their mean by one in every channel: a large common part would drown them.
 SPREAD_WEIGHT = 0.3
 EVERY = 250
+SAID = tuple(name for name in VALUES if name != "companions")  # no caption counts
 log = logging.getLogger(__name__)
 
 
@@ -42,10 +43,11 @@ def said(scene: Scene, caption: Caption) -> dict[str, int]:
         "shape": thing.shape, "colour": thing.colour, "texture": thing.texture, "second": thing.second,
         "marking": thing.marking, "extra": thing.extra, "size": scene.size, "place": scene.place,
         "background": scene.background, "companion": scene.companion, "companion_colour": scene.companion_colour,
-        "medium": look.medium, "finish": look.finish, "tint": look.tint, "framed": "yes" if look.framed else "no",
+        "companion_side": scene.companion_side,
+        "medium": look.medium, "tint": look.tint, "framed": "yes" if look.framed else "no",
     }  # fmt: skip
     return {
-        name: choices.index(values[name]) if name in caption.named else len(choices) for name, choices in VALUES.items()
+        name: VALUES[name].index(values[name]) if name in caption.named else len(VALUES[name]) for name in SAID
     }
 
 
@@ -55,7 +57,7 @@ def spread(pooled: Tensor) -> Tensor:
 
 
 def _heads(width: int) -> nn.ModuleDict:
-    return nn.ModuleDict({name: nn.Linear(width, len(choices) + 1) for name, choices in VALUES.items()})
+    return nn.ModuleDict({name: nn.Linear(width, len(VALUES[name]) + 1) for name in SAID})
 
 
 def train(rank: int, workers: int, folder: Path, steps: int, comfyui: Path | None) -> None:
@@ -83,7 +85,7 @@ def train(rank: int, workers: int, folder: Path, steps: int, comfyui: Path | Non
         scenes = [random_scene(rng) for _ in range(BATCH // workers)]
         captions = [describe(scene, rng) for scene in scenes]
         labels = [said(scene, caption) for scene, caption in zip(scenes, captions, strict=True)]
-        wanted = {name: torch.tensor([label[name] for label in labels]) for name in VALUES}
+        wanted = {name: torch.tensor([label[name] for label in labels]) for name in SAID}
         indices, lengths = tokens.batch([caption.text for caption in captions], POSITIONS)
         ends = torch.arange(len(lengths)), torch.tensor(lengths) - 1
         read: dict[str, Tensor] = {}
@@ -93,7 +95,7 @@ def train(rank: int, workers: int, folder: Path, steps: int, comfyui: Path | Non
         read["pooled"] = pooled
         losses = {
             name: torch.stack([functional.cross_entropy(heads[k][name](x), wanted[name]) for k, x in read.items()])
-            for name in VALUES
+            for name in SAID
         }
         loss = torch.stack(list(losses.values())).mean() + SPREAD_WEIGHT * spread(pooled)
         for group in optimizer.param_groups:

@@ -9,26 +9,18 @@ NOUNS: dict[str, tuple[str, ...]] = {
     "star": ("star",),
     "heart": ("heart",),
     "ring": ("ring", "ring", "donut", "hoop"),
-    "moon": ("moon", "moon", "crescent"),
     "flower": ("flower", "flower", "blossom", "daisy"),
-    "cloud": ("cloud",),
     "fish": ("fish",),
-    "house": ("house", "house", "home", "cottage"),
-    "tree": ("tree", "tree", "pine"),
-    "mushroom": ("mushroom", "mushroom", "fungus"),
-    "cat": ("cat", "cat", "kitten"),
 }
 COLOUR_WORDS: dict[str, tuple[str, ...]] = {
-    "red": ("red", "red", "red", "crimson", "scarlet"),
-    "orange": ("orange", "orange", "tangerine"),
-    "yellow": ("yellow", "yellow", "golden"),
-    "green": ("green", "green", "emerald"),
-    "blue": ("blue", "blue", "navy"),
-    "purple": ("purple", "purple", "violet"),
-    "pink": ("pink", "pink", "magenta"),
-    "brown": ("brown", "brown", "chocolate"),
-    "black": ("black", "black", "ebony"),
-    "white": ("white", "white", "ivory"),
+    "red": ("red", "red", "red", "crimson"),
+    "yellow": ("yellow", "yellow", "yellow", "golden"),
+    "green": ("green", "green", "green", "emerald"),
+    "blue": ("blue", "blue", "blue", "navy"),
+    "purple": ("purple", "purple", "purple", "violet"),
+    "pink": ("pink", "pink", "pink", "magenta"),
+    "black": ("black", "black", "black", "ebony"),
+    "white": ("white", "white", "white", "ivory"),
 }
 SIZE_WORDS: dict[str, tuple[str, ...]] = {
     "small": ("small", "little", "tiny", "mini"),
@@ -38,40 +30,30 @@ SIZE_WORDS: dict[str, tuple[str, ...]] = {
 # {c} is the object's own colour, {d} the second; the noun follows at {n}.
 TEXTURED: dict[str, tuple[str, ...]] = {
     "striped": (
-        "striped {c} {n}", "{c} striped {n}", "{c} {n} with {d} stripes", "{c} and {d} striped {n}",
+        "striped {c} and {d} {n}", "{c} {n} with {d} stripes", "{c} and {d} striped {n}",
         "{c} {n} with stripes in {d}",
     ),
     "dotted": (
-        "dotted {c} {n}", "{c} spotted {n}", "{c} {n} with {d} dots", "{c} polka dot {n} with {d} dots",
+        "dotted {c} and {d} {n}", "{c} {n} with {d} dots", "{c} polka dot {n} with {d} dots",
         "{c} {n} covered in {d} dots",
     ),
     "checkered": (
-        "checkered {c} {n}", "{c} and {d} checkered {n}", "{c} {n} with {d} checks",
+        "checkered {c} and {d} {n}", "{c} and {d} checkered {n}", "{c} {n} with {d} checks",
         "{c} {n} with a {d} checkered pattern",
     ),
-    "split": (
-        "half {c} half {d} {n}", "two tone {c} and {d} {n}", "{c} {n} with a {d} half",
-        "{n} split in {c} and {d}",
-    ),
-    "bordered": (
-        "{c} {n} with a {d} border", "{c} {n} with a {d} edge", "{c} {n} with a {d} rim",
-    ),
-    "plain": ("{c} {n}", "{c} {n}", "{n} in {c}", "plain {c} {n}", "{c} colored {n}"),
+    "plain": ("{c} {n}", "{c} {n}", "plain {c} {n}"),
+    "unsaid": ("{c} {n}",),
 }  # fmt: skip
 # Said when the colours stay unsaid.
 UNCOLOURED: dict[str, tuple[str, ...]] = {
     "striped": ("striped {n}", "{n} with stripes"),
-    "dotted": ("dotted {n}", "spotted {n}", "{n} with dots"),
+    "dotted": ("dotted {n}", "{n} with dots"),
     "checkered": ("checkered {n}", "{n} with a checkered pattern"),
-    "split": ("two tone {n}",),
-    "bordered": ("{n} with a border", "{n} with an edge"),
     "plain": ("{n}", "plain {n}"),
+    "unsaid": ("{n}",),
 }
 MARKS: dict[str, tuple[str, ...]] = {
-    "spot": ("with a {e} spot", "with a {e} dot in the middle", "with one {e} spot"),
     "hat": ("with a {e} hat", "wearing a {e} hat", "in a {e} hat"),
-    "crown": ("with a crown", "wearing a crown", "with a golden crown"),
-    "bow": ("with a {e} bow", "wearing a {e} bow tie", "with a {e} ribbon"),
 }
 PLACE_WORDS: dict[str, tuple[str, ...]] = {
     "center": ("in the middle", "in the center", "at the center"),
@@ -80,10 +62,13 @@ PLACE_WORDS: dict[str, tuple[str, ...]] = {
     "top": ("at the top", "on top", "up high"),
     "bottom": ("at the bottom", "on the ground", "down low"),
 }
-COMPANY = (
-    "next to {x}", "beside {x}", "near {x}", "with {x}", "and {x}", "together with {x}",
-    "with {x} next to it", "with {x} beside it",
-)  # fmt: skip
+COMPANY: dict[str, tuple[str, ...]] = {
+    "left": ("with {x} on its left", "with {x} to its left", "and {x} on its left"),
+    "right": ("with {x} on its right", "with {x} to its right", "and {x} on its right"),
+    "above": ("with {x} above it", "and {x} above it"),
+    "below": ("with {x} below it", "and {x} below it"),
+}
+BESIDE = ("next to {x}", "beside {x}", "with {x}")  # the side stays unsaid
 ON_COLOUR = (
     "on a {b} background", "with a {b} background", "against a {b} background", "on {b}", "in front of a {b} wall",
 )  # fmt: skip
@@ -92,27 +77,13 @@ ON_VIEW: dict[str, tuple[str, ...]] = {
     "night": ("at night", "in the night sky", "under the stars", "with stars in the background"),
     "meadow": ("in a meadow", "on the grass", "in a green field", "with grass in the background"),
     "bricks": ("in front of a brick wall", "against bricks", "with a brick wall in the background"),
-    "wood": ("on a wooden table", "on wood", "on a wooden floor", "with a wooden background"),
     "snow": ("in the snow", "in winter", "with snow in the background", "in a snowy landscape"),
-    "sunset": ("at sunset", "in the evening", "with a sunset in the background", "at dusk"),
     "sea": ("in the sea", "in the water", "in the ocean", "with waves in the background"),
     "forest": ("in the forest", "in the woods", "with a forest in the background", "in the jungle"),
-    "city": ("in the city", "in a town", "with a city in the background", "on a street with buildings"),
 }
-# The last word of each list of look words also goes behind "in the style of".
-MEDIUM_WORDS: dict[str, tuple[str, ...]] = {
-    "cartoon": ("cartoon", "comic"),
-    "neon": ("neon", "glowing neon"),
-    "sketch": ("sketch", "pencil sketch", "crayon"),
-}
-FINISH_WORDS: dict[str, tuple[str, ...]] = {
-    "pixel": ("pixel", "pixel art", "mosaic"),
-    "soft": ("blurry", "soft", "watercolor"),
-}
-TINT_WORDS: dict[str, tuple[str, ...]] = {
-    "sepia": ("vintage", "vintage", "antique", "old"),
-    "gray": ("monochrome", "black and white"),
-}
+# Each also goes behind "in the style of".
+MEDIUM_WORDS: dict[str, tuple[str, ...]] = {"cartoon": ("cartoon", "comic"), "neon": ("neon", "glowing neon")}
+TINT_WORDS: dict[str, tuple[str, ...]] = {"gray": ("monochrome", "black and white")}
 FRAME_WORDS = ("with a frame", "in a frame", "framed")
 PICTURES = (
     "photo", "picture", "rendering", "image", "painting", "drawing", "illustration", "depiction", "rendition",

@@ -1,4 +1,4 @@
-"""A fixed set of noisy images to measure vectors on: for keeping the best, and to choose a word to start from."""
+"""A fixed set of noisy images to measure vectors on, to choose a word to start from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from .backend import Denoiser, TextEncoder
-from .config import StepReport
 from .data import TrainingImage, draw_batch
 
 SIZE = 24
@@ -51,22 +50,3 @@ class EvaluationSet:
 
     def _is_one_token(self, word: str) -> bool:
         return all(len(ids) == 1 for ids in self._text_encoder.token_ids(word).values())
-
-
-class KeepBest:
-    """Receives the steps of a training, and remembers the vectors with the least loss on the evaluation set.
-
-    every: steps between looks; the last of `steps` is looked at too.
-    """
-
-    def __init__(self, evaluation_set: EvaluationSet, every: int, steps: int) -> None:
-        self._evaluation_set, self._every, self._steps = evaluation_set, every, steps
-        self._least = float("inf")
-        self.vectors: dict[str, Tensor] = {}
-
-    def __call__(self, report: StepReport) -> None:
-        if report.step % self._every and report.step != self._steps:
-            return
-        loss = self._evaluation_set.loss(report.vectors)
-        if not self.vectors or loss < self._least:
-            self._least, self.vectors = loss, dict(report.vectors)

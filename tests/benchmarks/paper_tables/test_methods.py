@@ -85,7 +85,6 @@ METHODS = {
     "decay": Settings(steps=60, kappa=0.0, decay="cosine"),
     "average": Settings(steps=60, kappa=0.0, average=15),
     "stratified": Settings(steps=60, kappa=0.0, stratified=True),
-    "keep_best": Settings(steps=60, kappa=0.0, keep_best=True),
     "kappa_share": Settings(steps=60, kappa_share=0.05),
     "best_word": Settings(steps=60, kappa=0.0, best_word=True),
 }

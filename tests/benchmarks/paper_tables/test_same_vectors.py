@@ -25,10 +25,10 @@ SETTINGS = {
     "linear": Settings(steps=40, decay="linear"),
     "average": Settings(steps=40, average=10),
     "stratified": Settings(steps=40, stratified=True),
-    "keep_best": Settings(steps=60, keep_best=True),
+    "floor": Settings(steps=40, decay="cosine", decay_floor=0.1),
     "kappa_share": Settings(steps=40, kappa_share=0.05),
     "all at once": Settings(
-        steps=60, magnitude="5x", decay="cosine", average=15, stratified=True, keep_best=True, kappa_share=0.05
+        steps=60, magnitude="5x", decay="cosine", average=15, stratified=True, kappa_share=0.05
     ),
 }
 
@@ -46,6 +46,7 @@ def test_vectors_are_those_of_the_plain_method(name: str, word: str) -> None:
         text_encoder, ToyDenoiser(text_encoder, 0.3), images, settings, 7, word=word, contextual=states
     )  # fmt: skip
     shared = {key: value for key, value in vars(settings).items() if key in Recipe.__dataclass_fields__}
+    shared["learning_rate"] = settings.rate
     recipe = Recipe(**shared, statistic=settings.magnitude_statistic, factor=settings.magnitude_factor)
     plain = plain_vectors(text_encoder, ToyDenoiser(text_encoder, 0.3), images, recipe, 7, word, states, draw_batch)
     for key in WIDTHS:

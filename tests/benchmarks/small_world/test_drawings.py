@@ -21,7 +21,8 @@ from benchmarks.small_world.subjects import PICTURES, STYLES, SUBJECTS, pictures
 from benchmarks.small_world.tokens import PIECES, known_words
 from tests.rounding import EPS32
 
-LOOK_WORDS = {"medium": words.MEDIUM_WORDS, "finish": words.FINISH_WORDS, "tint": words.TINT_WORDS}
+SIDE_WORDS = {"left": "its left", "right": "its right", "above": "above it", "below": "below it"}
+LOOK_WORDS = {"medium": words.MEDIUM_WORDS, "tint": words.TINT_WORDS}
 
 
 def test_a_scene_is_always_the_same_picture() -> None:
@@ -40,9 +41,9 @@ def test_everything_in_the_lists_can_be_drawn_and_shows() -> None:
     others += [Scene(Thing("circle", "red", "striped", "blue", m, "green")) for m in scenes.MARKINGS if m != "hat"]
     others += [Scene(thing, background=name) for name in (*scenes.NAMES, *scenes.VIEWS) if name != "white"]
     others += [Scene(thing, companion=name) for name in scenes.COMPANIONS]
+    others += [Scene(thing, companion="star", companion_side="left"), Scene(thing, companion="star", twice=True)]
     others += [Scene(thing, place=place) for place in scenes.PLACES[1:]]
     others += [Scene(thing, look=Look(medium=name)) for name in scenes.MEDIA[1:]]
-    others += [Scene(thing, look=Look(finish=name)) for name in scenes.FINISHES[1:]]
     others += [Scene(thing, look=Look(tint=name)) for name in scenes.TINTS[1:]]
     for scene in others:
         changed = np.abs(draw(scene).astype(int) - base).max(axis=2) > 40
@@ -74,6 +75,8 @@ def test_captions_name_what_is_drawn() -> None:
                 assert _says(text, words.COLOUR_WORDS[colour]), text
         if "companion" in caption.named:
             assert _says(text, words.NOUNS[scene.companion]), text
+        if "companion_side" in caption.named:
+            assert f" {SIDE_WORDS[scene.companion_side]}" in text, text
         if "place" in caption.named:
             assert _says(text, words.PLACE_WORDS[scene.place]), text
         if "background" in caption.named:
@@ -84,7 +87,18 @@ def test_captions_name_what_is_drawn() -> None:
             if kind in caption.named:
                 assert _says(text, table[getattr(scene.look, kind)]), text
     expected = {"shape", "colour", "second", "texture", "marking", "extra", "size", "place", "companion"}
-    assert seen >= expected | {"companion_colour", "background", "medium", "finish", "tint", "framed"}
+    assert seen >= expected | {"companion_colour", "companion_side", "background", "medium", "tint", "framed"}
+
+
+def test_company_stands_where_there_is_room() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(300):
+        scene = scenes.random_scene(rng)
+        assert scene.companion_side in scenes.SIDES[scene.place]
+        assert scene.place == "center" or scene.size != "large"
+        assert scene.companion == "none" or scene.size != "large"
+        hidden = set(scenes.hidden_on(scene.background))
+        assert not hidden & {*scene.thing.shown, scene.companion_colour}
 
 
 def test_captions_use_known_words_and_some_are_empty() -> None:
@@ -93,13 +107,13 @@ def test_captions_use_known_words_and_some_are_empty() -> None:
     assert {piece for text in texts for piece in PIECES.findall(text)} <= known
     # A tenth is left empty: of 1500 drawn, 0.1 with an error of 0.008.
     assert 0.07 < np.mean([not text for text in texts]) < 0.13
-    assert len(known) > 200
+    assert len(known) > 120
     again = np.random.default_rng(2)
     assert texts[:50] == [describe(scene_at(index), again).text for index in range(50)]
 
 
 def test_concepts_are_many_different_and_split() -> None:
-    assert len(SUBJECTS) >= 12 and len(STYLES) >= 4
+    assert len(SUBJECTS) >= 14 and len(STYLES) >= 3
     assert len({subject.thing for subject in SUBJECTS}) == len(SUBJECTS)
     assert sum(subject.chooses for subject in SUBJECTS) == len(SUBJECTS) // 2
     for subject in SUBJECTS:
@@ -107,7 +121,7 @@ def test_concepts_are_many_different_and_split() -> None:
         assert subject.thing.texture != "plain"
         backgrounds = {scene.background for scene in scenes_of(subject)}
         assert len(backgrounds) == PICTURES
-        assert not backgrounds & {subject.thing.colour, subject.thing.second}
+        assert not subject.thing.shown & {colour for name in backgrounds for colour in scenes.hidden_on(name)}
     for concept in (*SUBJECTS, *STYLES):
         assert pictures_of(concept).shape == (PICTURES, scenes.SIZE, scenes.SIZE, 3)
 

@@ -14,7 +14,6 @@ from benchmarks.small_world.subjects import SUBJECTS, pictures_of
 from comfy_host.client import Client
 from comfy_host.graphs import paint, text_to_image, train
 
-# Far from what its class word looks like; a plain heart is near the royal one already.
 SUBJECT = next(subject for subject in SUBJECTS if subject.name == "candy_star")
 SAMPLING = {"seed": 5, "steps": 15, "cfg": 4.0, "count": 6}
 STEPS = 150
@@ -38,8 +37,10 @@ def test_prompts_are_followed(client: Client, checkpoint: str, judge: Judge) -> 
     wanted = {
         "a photo of a red star on the beach": {"shape": "star", "colour": "red", "background": "beach"},
         "a photo of a blue fish with a yellow background": {"shape": "fish", "colour": "blue", "background": "yellow"},
-        "a photo of a green tree at night": {"shape": "tree", "colour": "green", "background": "night"},
-        "a photo of a yellow heart in the snow": {"shape": "heart", "colour": "yellow", "background": "snow"},
+        "a photo of a green circle at night": {"shape": "circle", "colour": "green", "background": "night"},
+        "a photo of a small pink heart on the left with a blue star on its right in the forest": {
+            "shape": "heart", "colour": "pink", "place": "left", "companion": "star", "companion_colour": "blue",
+        },
     }
     seen = painted(client, checkpoint, list(wanted))
     hits = [

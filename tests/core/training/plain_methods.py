@@ -16,7 +16,6 @@ from torch import Tensor
 from dti_core.sphere import egrad2rgrad, projx, retr
 
 Rows = dict[str, Tensor]
-EVALUATION_SIZE, EVALUATION_SEED, LOOK_EVERY = 24, 9001, 25
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,6 @@ class Recipe:
     decay_floor: float = 0.0
     average: int = 0
     stratified: bool = False
-    keep_best: bool = False
     microbatch_size: int = 0
 
 
@@ -54,18 +52,13 @@ def plain_vectors(text_encoder, denoiser, images, recipe: Recipe, seed: int, wor
         coordinate = {key: table.mean / math.sqrt(table.table.shape[1]) for key, table in tables.items()}
         mover = _AdamW(rows, magnitude, recipe, states, coordinate)
     generator = torch.Generator().manual_seed(seed)
-    best, least = None, math.inf
     for step in range(1, recipe.steps + 1):
         batch = draw(images, recipe.batch_size, generator)
         u = (torch.arange(recipe.batch_size) + batch.u) / recipe.batch_size if recipe.stratified else batch.u
         parameters = list(mover.parameters.values())
         loss = _loss(text_encoder, denoiser, batch, u, mover.vectors(), recipe.microbatch_size)
         mover.move(dict(zip(mover.parameters, torch.autograd.grad(loss, parameters), strict=True)), step)
-        if recipe.keep_best and (step % LOOK_EVERY == 0 or step == recipe.steps):
-            seen = _evaluation_loss(text_encoder, denoiser, images, mover.found(), draw)
-            if seen < least:
-                best, least = mover.found(), seen
-    return best or mover.found()
+    return mover.found()
 
 
 class _Rsgd:
@@ -160,10 +153,3 @@ def _loss(text_encoder, denoiser, batch, u: Tensor, vectors: Mapping[str, Tensor
         )
         total = total + losses.sum() / count
     return total
-
-
-@torch.no_grad()
-def _evaluation_loss(text_encoder, denoiser, images, vectors: Rows, draw) -> float:
-    batch = draw(images, EVALUATION_SIZE, torch.Generator().manual_seed(EVALUATION_SEED))
-    u = (torch.arange(EVALUATION_SIZE) + 0.5) / EVALUATION_SIZE
-    return float(_loss(text_encoder, denoiser, batch, u, vectors))
