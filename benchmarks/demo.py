@@ -59,18 +59,17 @@ SMALL = Scale(
     size=128,
     sampler_steps=20,
     cfg=4.0,
-    # Every ninth of the forty prompts of paper_tables, from the first.
+    # Every ninth of the forty prompts of paper_tables for this subject, from the first.
     prompts=(
         "a photo of a {} on the beach",
-        "a photo of a {} at night",
-        "a photo of a small {} on the left in the snow",
-        "a photo of a {} next to a red tree in the forest",
-        "a photo of a small {} on the right in the city",
+        "a photo of a {} with a yellow square on its left",
+        "a photo of a large {} on a black background",
+        "a photo of a small {} on the left with a beach in the background",
+        "a photo of a small {} on the left with a black circle on its right in the jungle",
     ),
 )
-# Of the subjects that choose settings, the one whose difference in text between DTI and Textual Inversion is the
-# median of the seven in paper_tables. README's tables report on other subjects.
-SUBJECT = next(subject for subject in SUBJECTS if subject.name == "royal_heart")
+# The first of the subjects that choose settings: fixed before any sheet was looked at.
+SUBJECT = SUBJECTS[0]
 
 
 def main() -> int:

@@ -71,3 +71,10 @@ def test_training_captions_are_in_the_worlds_language():
             for caption in (text for texts in captions for text in texts):
                 assert caption.count("{}") == 1
                 assert set(PIECES.findall(caption)) - {"{", "}"} <= vocabulary
+
+
+def test_the_demo_generates_every_ninth_of_them():
+    from benchmarks.demo import SMALL, SUBJECT
+
+    subject = next(one for one in SUBJECTS if one.name == SUBJECT.name)
+    assert SMALL.prompts == tuple(prompt.text for prompt in prompts_for(subject)[::9])
