@@ -227,7 +227,7 @@ def draw_sheet(
     references: Sequence[Picture], prompts: Sequence[str], rows: dict[str, list[Picture]]
 ) -> Image.Image:
     """The training images above; below, a row per embedding with its label on the left and a column per prompt."""
-    cell, gap, left, head = 192, 8, 190, 64
+    cell, gap, left, head = 192, 8, 190, 84
     columns = max(len(references), len(prompts))
     width = left + columns * (cell + gap) + gap
     height = gap + (cell + gap) + head + len(rows) * (cell + gap)
