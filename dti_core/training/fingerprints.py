@@ -18,7 +18,6 @@ from .state import TrainingState
 # They do not change what a run comes to, or have rules of their own (`same_so_far`).
 FREE = frozenset({"steps", "microbatch_size"})
 DIGEST = "sha256:"
-MOST_VALUES = 4096
 
 
 def fingerprints(
@@ -73,10 +72,10 @@ def digest(value: Any) -> str:
     return DIGEST + content.hexdigest()[:16]
 
 
-def sampled(tensor: Tensor) -> Tensor:
-    """Up to `MOST_VALUES` of its values from all over, float32 `[n]` on the CPU: enough to know large weights by."""
+def sampled(tensor: Tensor, most: int = 4096) -> Tensor:
+    """Up to `most` of its values from all over, float32 `[n]` on the CPU: enough to know large weights by."""
     flat = tensor.detach().reshape(-1)
-    return flat[:: -(-len(flat) // MOST_VALUES) or 1].cpu().float()
+    return flat[:: max(1, -(-len(flat) // most))].cpu().float()
 
 
 def _parts(value: Any) -> Iterable[bytes]:

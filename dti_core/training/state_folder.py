@@ -68,13 +68,10 @@ def resumption(folder: Path, now: Mapping[str, str], config: TrainingConfig, res
             return Resumption(state, run, now, f"resumed at step {state.step}{broken}")
         if resume != "auto" and not [change for change in changed if not change.startswith(ORIGIN)]:
             return _continued(state, run, now, config, f"resumed at step {state.step}{broken}")
+    if not states and resume == "auto":
+        return scratch
     if not states:
-        if resume == "auto":
-            return scratch
-        raise ValueError(
-            f"There is no training state of this name to resume in {folder}. Set resume to 'auto' to train from the "
-            f"start, or give the name of a run that was stopped.{broken}"
-        )
+        raise _none(folder, broken)
     run, state = states[0]
     different = "; ".join(differences(state.fingerprints, now)) or "the number of steps"
     if resume == "despite changes":
@@ -88,6 +85,19 @@ def resumption(folder: Path, now: Mapping[str, str], config: TrainingConfig, res
     if state.step < state.steps:
         return replace(scratch, note=f"trained from the start, as the run that was stopped differs: {different}")
     return scratch
+
+
+def check_resumable(folder: Path, resume: str) -> None:
+    """Raise ValueError where `resumption` is bound to fail: what can be known before a model is loaded."""
+    if resume in ("yes", "despite changes") and not any(_states(run) for run in _runs(folder)):
+        raise _none(folder, "")
+
+
+def _none(folder: Path, why: str) -> ValueError:
+    return ValueError(
+        f"There is no training state of this name to resume in {folder}. Set resume to 'auto' to train from the start, "
+        f"or give the name of a run that was stopped.{why}"
+    )
 
 
 def _continued(
