@@ -315,6 +315,7 @@ class DTITrain(io.ComfyNode):
                 vectors = train(text_encoder, denoiser, data, config, on_step, memory.step_down, start, kept.resumed)
         result = save_result(one["clip"], ConceptEmbedding(name, vectors, metadata), overwrite)
         if result.path is not None:
+            kept.finish()
             cls._files.wrote(one["name"], [result.path])
         message = "\n".join([result.message, *kept.notes(), *report.left_out(), *notes])
         show_on_node(message, node_id)

@@ -34,6 +34,7 @@ class TrainingState:
     loss_scale, microbatch_size: as they are by now.
     losses: of the steps that are done.
     fingerprints: of what the run is made of (`fingerprints.py`).
+    delivered: whether the run is over and its result safe; a run that was killed just before is not.
     """
 
     step: int
@@ -44,6 +45,7 @@ class TrainingState:
     microbatch_size: int
     losses: tuple[float, ...] = ()
     fingerprints: Mapping[str, str] = field(default_factory=dict)
+    delivered: bool = False
 
 
 class Run:
@@ -93,6 +95,7 @@ def save_state(state: TrainingState, path: Path) -> None:
         "loss_scale": state.loss_scale,
         "microbatch_size": state.microbatch_size,
         "fingerprints": dict(state.fingerprints),
+        "delivered": state.delivered,
         "method": _packed(state.method, "method", tensors),
     }
     # Copies, as the format knows no tensors on shared memory.
@@ -133,6 +136,7 @@ def load_state(path: Path) -> TrainingState:
         microbatch_size=header["microbatch_size"],
         losses=tuple(tensors["losses"].tolist()),
         fingerprints=header["fingerprints"],
+        delivered=header["delivered"],
     )
 
 

@@ -64,7 +64,8 @@ def resumption(folder: Path, now: Mapping[str, str], config: TrainingConfig, res
     broken = "".join(f"\n{problem}" for problem in problems)
     for run, state in states:
         changed = differences(state.fingerprints, now)
-        if resume == "auto" and not changed and same_so_far(state, config) and state.step < config.steps:
+        unfinished = state.step < config.steps or not state.delivered
+        if resume == "auto" and not changed and same_so_far(state, config) and unfinished:
             return Resumption(state, run, now, f"resumed at step {state.step}{broken}")
         if resume != "auto" and not [change for change in changed if not change.startswith(ORIGIN)]:
             return _continued(state, run, now, config, f"resumed at step {state.step}{broken}")
@@ -82,7 +83,7 @@ def resumption(folder: Path, now: Mapping[str, str], config: TrainingConfig, res
             f"The run to resume, at step {state.step} in {run}, was another: {different}. Set these back, set resume "
             "to 'despite changes' to go on with them, or to 'never' to train from the start."
         )
-    if state.step < state.steps:
+    if not state.delivered:
         return replace(scratch, note=f"trained from the start, as the run that was stopped differs: {different}")
     return scratch
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class KeptState:
         self.losses = () if found.state is None else found.state.losses
         self._note, self._problem = found.note, ""
         self._writer = StateWriter(folder, found.fingerprints, found.run)
-        self._last: TrainingState | None = None
+        self._last = found.state
 
     def before(self, on_step: Callable[[StepReport], None]) -> Callable[[StepReport], None]:
         """`on_step`, after the state is kept: it may end the run."""
@@ -76,11 +77,16 @@ class KeptState:
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
-        """Keep the last state however a run ends."""
+        """Keep the last state where a run ends early."""
         try:
             yield
-        finally:
+        except BaseException:
             self._write(self._writer.write)
+            raise
+
+    def finish(self) -> None:
+        """The result is safe: another run begins anew, or goes on to more steps."""
+        self._write(lambda state: self._writer.write(replace(state, delivered=True)))
 
     def notes(self) -> list[str]:
         """What the run went on from, and what is wrong with its state; the run itself ends for none of it."""

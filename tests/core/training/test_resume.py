@@ -201,7 +201,7 @@ def test_a_lowered_loss_scale_is_kept():
 
 def test_stopped_after_every_step(tmp_path):
     config = config_of("projected AdamW")
-    for step in range(1, STEPS):
+    for step in range(1, STEPS + 1):
         with pytest.raises(StopError):
             run_in_folder(config, tmp_path, stop_after(step))
     assert_same(run_in_folder(config, tmp_path), run(config))

@@ -59,8 +59,12 @@ def test_never(tmp_path: Path) -> None:
 def test_auto_trains_anew_what_is_done_and_says_what_changed(tmp_path: Path) -> None:
     assert resumption(tmp_path / "none", NOW, CONFIG, "auto").note == ""
     write(tmp_path, 9)
+    # Killed before its result was safe.
+    assert resumption(tmp_path, NOW, CONFIG, "auto").state.step == 9
+    StateWriter(tmp_path, NOW, tmp_path / "run-1").write(state(step=9, delivered=True))
     found = resumption(tmp_path, NOW, CONFIG, "auto")
     assert (found.state, found.note) == (None, "")
+    assert resumption(tmp_path, NOW, CONFIG, "yes").state.step == 9
     write(tmp_path, 4, fingerprints=OTHER)
     found = resumption(tmp_path, NOW, CONFIG, "auto")
     assert found.state is None and found.note.endswith("differs: image 1 changed")
@@ -86,7 +90,7 @@ def test_what_differs_is_named_and_wants_a_switch(tmp_path: Path) -> None:
 
 def test_more_steps_under_a_schedule(tmp_path: Path) -> None:
     longer = config_of("DTI", steps=18, options=Options(decay="linear"))
-    write(tmp_path, 9)
+    StateWriter(tmp_path, NOW).write(state(step=9, delivered=True))
     found = resumption(tmp_path, NOW, longer, "auto")
     assert found.state is None
     found = resumption(tmp_path, NOW, longer, "yes")
