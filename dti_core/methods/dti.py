@@ -93,7 +93,13 @@ class DTI:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         put_back(self._v, state["v"])
         put_back(self._sum, state["sum"])
+        kappas = [group["kappa"] for group in self._optimizer.param_groups]
         self._optimizer.load_state_dict(state["optimizer"])
+        for group, mu, kappa in zip(self._optimizer.param_groups, self._mu.values(), kappas, strict=True):
+            # This run's own, where it is to go on with another prior.
+            group["mu"] = mu
+            if not self._kappa_share:
+                group["kappa"] = kappa
         self._steps = state["steps"]
         self._gradient_norms = dict(state["gradient_norms"])
         if self._average_after is None or self._steps <= self._average_after:

@@ -79,7 +79,7 @@ class Run:
                 f"The state is of another method: it has no {error}. Resume with the method it came from."
             ) from error
         self.generator.set_state(state.generator.clone())
-        self.scale.value = state.loss_scale
+        self.scale.go_on_at(state.loss_scale)
         # Fewer where there is less memory than before.
         self.microbatch_size = min(self.microbatch_size, state.microbatch_size)
         self.losses = list(state.losses)

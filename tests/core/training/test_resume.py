@@ -179,6 +179,34 @@ def test_steps_without_a_finite_loss_are_left_out_and_the_last_good_state_is_kep
     assert_same(run(config, resume=reports[-1].state), run(config))
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_other_settings_take_effect_from_there_on(method):
+    states = []
+    plain = config_of(method, options=Options())
+    run(plain, lambda report: states.append(report.state))
+    unchanged = run(plain, resume=states[4])
+    for change in ({"learning_rate": 0.01}, {"kappa": 0.5}, {"magnitude": 0.7}):
+        if set(change) & METHODS[method].ignores:
+            continue
+        found = run(dataclasses.replace(plain, **change), resume=states[4])
+        for key, rows in found.items():
+            assert torch.dist(rows, unchanged[key]) > 1e-3, change
+
+
+def test_a_loss_scale_is_not_carried_to_or_from_a_network_that_needs_none():
+    states = []
+    run(config_of("DTI"), lambda report: states.append(report.state))
+    for was, needed, expected in ((1.0, 2.0**15, 2.0**15), (2.0**12, 2.0**15, 2.0**12), (2.0**12, 1.0, 1.0)):
+        again = []
+        run(
+            config_of("DTI"),
+            again.append,
+            dataclasses.replace(states[4], loss_scale=was),
+            lambda denoiser, needed=needed: setattr(denoiser, "loss_scale", needed),
+        )
+        assert again[0].state.loss_scale == expected
+
+
 def test_a_lowered_loss_scale_is_kept():
     config = config_of("DTI", steps=6)
 
