@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -12,8 +12,6 @@ from pathlib import Path
 from .config import TrainingConfig
 from .fingerprints import differences, digest, same_so_far
 from .state import TrainingState, load_state, save_state
-
-log = logging.getLogger(__name__)
 
 KEPT_STATES = 3
 KEPT_RUNS = 3
@@ -131,9 +129,12 @@ class StateWriter:
         start = time.monotonic()
         if start < self._due:
             return False
-        self.write(state)
-        end = time.monotonic()
-        self._due = end + (end - start) / SHARE
+        try:
+            self.write(state)
+        finally:
+            # A disk that is gone may take its time to say so.
+            end = time.monotonic()
+            self._due = end + (end - start) / SHARE
         return True
 
     def write(self, state: TrainingState) -> Path:
@@ -143,7 +144,7 @@ class StateWriter:
         path = self._run / f"step-{state.step}.safetensors"
         save_state(replace(state, fingerprints=self._fingerprints), path)
         for older in _states(self._run, up_to=state.step)[KEPT_STATES:]:
-            older.unlink(missing_ok=True)
+            _remove(older)
         return path
 
 
@@ -172,12 +173,15 @@ def _new_run(folder: Path) -> Path:
             number += 1
     for old in runs[KEPT_RUNS - 1 :]:
         for path in _states(old):
-            path.unlink(missing_ok=True)
-        try:
+            _remove(path)
+        with contextlib.suppress(OSError):  # somebody keeps something of his own in it
             old.rmdir()
-        except OSError:  # somebody keeps something of his own in it
-            log.info("DTI: %s is not empty", old)
     return run
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):  # on Windows another program may be reading it
+        path.unlink()
 
 
 def _runs(folder: Path) -> list[Path]:

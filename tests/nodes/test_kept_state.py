@@ -38,7 +38,7 @@ def test_at_stop_the_step_is_kept_before_the_run_ends(output: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt), keeper.keeping():
         keeper.before(stop)(SimpleNamespace(state=state(step=1)))
-    assert keeper.hint() == "Run goes on from step 1 if nothing is changed (input resume)."
+    assert keeper.hint() == "To go on from step 1, press Run with nothing changed and resume on 'auto'."
 
 
 def test_what_was_not_due_is_kept_at_an_error(output: Path) -> None:

@@ -96,17 +96,16 @@ class KeptState:
         """What to do after a run was stopped."""
         if self._problem or self._last is None or self._last.step == 0:
             return self._problem
-        return f"Run goes on from step {self._last.step} if nothing is changed (input resume)."
+        return f"To go on from step {self._last.step}, press Run with nothing changed and resume on 'auto'."
 
     def _write(self, write: Callable[[TrainingState], object]) -> None:
         if self._last is None or self._last.step == 0:
             return
         try:
-            write(self._last)
+            if write(self._last):
+                self._problem = ""
         except Exception as error:  # whatever it is, the run itself is worth more
             problem = f"The training state was not saved, so that this run cannot be resumed: {error}"
             if problem != self._problem:
                 log.warning("DTI: %s", problem)
             self._problem = problem
-        else:
-            self._problem = ""

@@ -28,9 +28,9 @@ def model_fingerprint(patcher: ModelPatcher) -> str:
     return digest((weights, patches, objects, [(patch.owner, str(patch.place)) for patch in network_patches(patcher)]))
 
 
-def _sample(weight: Tensor) -> Any:
+def _sample(weight: Tensor) -> list[float] | tuple[int, ...]:
     try:
-        return sampled(weight, VALUES)
+        return sampled(weight, VALUES).tolist()
     except (NotImplementedError, RuntimeError, TypeError):  # quantised in a way that cannot be cut
         return tuple(weight.shape)
 
