@@ -13,6 +13,8 @@ from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.methods import DTI, METHODS
 from ..dti_core.training import TrainingConfig, start_method, train
 from ..dti_core.training.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES
+from ..dti_core.training.start import PRIORS
+from ..dti_core.training.state_folder import RESUME, check_resumable
 from .captions import captions_by_picture
 from .host.embeddings.owned_files import OwnedFiles
 from .host.embeddings.saved_result import save_result
@@ -21,12 +23,14 @@ from .host.encoder_probe import EncoderProbe
 from .host.node_text import show_on_node
 from .host.schema import ADVANCED, search_aliases
 from .host.training.checks import check_concept, settings_objection
+from .host.training.kept_state import kept_state, states_folder
 from .host.training.memory import plan_memory
 from .host.training.memory_plan import PLAN_NAMES
 from .host.training.notes import training_notes
-from .host.training.run_metadata import run_metadata, text_notes
+from .host.training.run_metadata import run_metadata, start_notes, text_notes
 from .host.training.run_report import RunReport
 from .host.training.session import training_session
+from .host.training.text_encoder import check_fits
 from .host.training.vae import encode_images
 from .single_values import single_values
 from .sockets import DTIEmbedding, if_exists_input, name_input, report_output, trigger_output
@@ -188,6 +192,30 @@ class DTITrain(io.ComfyNode):
                     "AdamW projected onto the norm. kappa is DTI's alone; magnitude is for DTI and projected AdamW.",
                     **ADVANCED,
                 ),
+                DTIEmbedding.Input(
+                    "start_from",
+                    optional=True,
+                    tooltip="An embedding to go on from: ours, one of another trainer, a slerp. Its direction, at the "
+                    "norm that magnitude gives. It decides the number of vectors. Not connected: the initializer.",
+                ),
+                io.Combo.Input(
+                    "prior",
+                    options=list(PRIORS),
+                    default=PRIORS[0],
+                    optional=True,
+                    tooltip="Where kappa pulls to when start_from is connected: the initializer, or that embedding.",
+                    **ADVANCED,
+                ),
+                io.Combo.Input(
+                    "resume",
+                    options=list(RESUME),
+                    default=RESUME[0],
+                    optional=True,
+                    tooltip="auto: goes on with a run of this name that was stopped, if images, captions, model and "
+                    "settings are the same; the result is the same as from the start. yes: that run or none; what "
+                    "differs is named. despite changes: with other images or settings too. never: from the start.",
+                    **ADVANCED,
+                ),
             ],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The trained embedding."),
@@ -235,6 +263,9 @@ class DTITrain(io.ComfyNode):
         captions: Sequence[str] = ("",),
         memory_plan: Sequence[str] = ("auto",),
         method: Sequence[str] = ("DTI",),
+        start_from: Sequence[ConceptEmbedding | None] = (None,),
+        prior: Sequence[str] = PRIORS[:1],
+        resume: Sequence[str] = RESUME[:1],
     ) -> io.NodeOutput:
         # Every input comes as a list, so that a list of images is one run and not one run each.
         lists = {key: values for key, values in locals().items() if key not in ("cls", "images", "captions")}
@@ -244,9 +275,12 @@ class DTITrain(io.ComfyNode):
         if one["templates"] not in TEMPLATES:
             raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
         check_concept(one["clip"], config.initializer, config.n_vectors)
+        if one["start_from"] is not None:
+            check_fits(one["clip"], one["start_from"])
         by_image = captions_by_picture(captions, TEMPLATES[one["templates"]], len(pictures))
         name = free_name(one["name"], one["if_exists"])
         overwrite = one["if_exists"] == "replace"
+        check_resumable(states_folder(one["name"]), one["resume"])
 
         memory = plan_memory(
             one["model"],
@@ -263,22 +297,27 @@ class DTITrain(io.ComfyNode):
         data = encode_images(one["vae"], pictures, one["resolution"], by_image)
         notes = training_notes(one["clip"], pictures, by_image, one["resolution"], cls.hidden.unique_id)
         states = None
-        if config.method == "CrossInit":
+        if config.method == "CrossInit" and one["start_from"] is None:
             states = EncoderProbe(one["clip"]).last_hidden_states(config.initializer)
         with training_session(one["model"], one["clip"], memory) as (text_encoder, denoiser):
             denoiser.check_latents(data[0])
             denoiser.check_sampling(data[0], text_encoder)
             texts = text_notes(by_image, TEMPLATES)
             metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"], texts)
+            metadata |= start_notes(one["start_from"], one["prior"])
             node_id = cls.hidden.unique_id
-            report = RunReport(name, metadata, node_id, config.steps, one["save_every"], overwrite, memory)
-            with report.keeping():
-                start = start_method(config, text_encoder, states)
-                vectors = train(text_encoder, denoiser, data, config, report, memory.step_down, start)
+            start = start_method(config, text_encoder, states, one["start_from"], one["prior"])
+            kept = kept_state(one, config, data, pictures, text_encoder.vocabularies)
+            report = RunReport(name, metadata, node_id, config.steps, one["save_every"], overwrite, memory, kept.hint)
+            report.losses += kept.losses
+            with report.keeping(), kept.keeping():
+                on_step = kept.before(report)
+                vectors = train(text_encoder, denoiser, data, config, on_step, memory.step_down, start, kept.resumed)
         result = save_result(one["clip"], ConceptEmbedding(name, vectors, metadata), overwrite)
         if result.path is not None:
+            kept.finish()
             cls._files.wrote(one["name"], [result.path])
-        message = "\n".join([result.message, *notes])
+        message = "\n".join([result.message, *kept.notes(), *report.left_out(), *notes])
         show_on_node(message, node_id)
         loss = {"loss": report.losses}
         return io.NodeOutput(result.embedding, loss, result.trigger, message, ui=ui.PreviewText(message))

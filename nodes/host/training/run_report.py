@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import comfy.model_management
@@ -27,6 +28,7 @@ class RunReport:
     save_every: steps between checkpoint files `<name>-step<N>`, 0 for none.
     overwrite: whether checkpoints of an earlier run may be replaced; else they are numbered.
     memory: the plan in force, to be shown.
+    hint: what to do after Stop, asked for then.
 
     A checkpoint that cannot be saved ends nothing: it is said on the node, and the run goes on.
     """
@@ -40,6 +42,7 @@ class RunReport:
         save_every: int,
         overwrite: bool,
         memory: TrainingMemory,
+        hint: Callable[[], str] = lambda: "",
     ) -> None:
         self.losses: list[float] = []
         self._name = name
@@ -54,6 +57,7 @@ class RunReport:
         self._saved_step = 0
         self._problem = ""
         self._kept = ""
+        self._hint = hint
 
     def __call__(self, report: StepReport) -> None:
         """Take note of one step. Raises the host's interrupt where Stop was pressed."""
@@ -67,6 +71,11 @@ class RunReport:
         self._progress.update_absolute(report.step, self._steps)
         comfy.model_management.throw_exception_if_processing_interrupted()
 
+    def left_out(self) -> list[str]:
+        """A line on steps that came to nothing, where there were any."""
+        count = sum(not math.isfinite(loss) for loss in self.losses)
+        return [f"{count} of {len(self.losses)} steps were left out: their loss was not a finite number"] * (count > 0)
+
     @contextmanager
     def keeping(self) -> Iterator[None]:
         """Keep the last step where a run ends early, and say where. What ended it goes on, saved or not."""
@@ -74,7 +83,7 @@ class RunReport:
             yield
         except BaseException:
             self._save_checkpoint()
-            if said := self._problem.strip() or self._kept:
+            if said := f"{self._problem.strip() or self._kept}\n{self._hint()}".strip():
                 show_on_node(said, self._node_id)
                 notify(said)
             raise

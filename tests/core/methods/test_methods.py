@@ -189,6 +189,9 @@ def test_a_method_of_ones_own() -> None:
         def result(self):
             return {key: rows.detach().clone() for key, rows in self.vectors().items()}
 
+        def state_dict(self):
+            return {"bias": self.bias.detach().clone()}
+
     text_encoder = ToyTextEncoder()
     denoiser = ToyDenoiser(text_encoder)
     images = [TrainingImage(torch.zeros(4, 4, 4), torch.ones(4, 4, 4), (32, 32), ("a {}",))]

@@ -1,0 +1,80 @@
+"""The state beside a run in the host's output folder."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from dti_core.training.state_folder import Resumption
+from tests.core.training.test_state import state
+
+
+@pytest.fixture
+def output(comfy_modules: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "get_output_directory", lambda: str(tmp_path))
+    return tmp_path
+
+
+def kept(name: str):
+    module = importlib.import_module("dti_pack.nodes.host.training.kept_state")
+    return module.KeptState(module.states_folder(name), Resumption(None, None, {}))
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
+
+
+def test_at_stop_the_step_is_kept_before_the_run_ends(output: Path) -> None:
+    keeper = kept("pets/dog")
+
+    def stop(report: SimpleNamespace) -> None:
+        assert files(output) == ["dti_states/pets/dog/run-1/step-1.safetensors"]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), keeper.keeping():
+        keeper.before(stop)(SimpleNamespace(state=state(step=1)))
+    assert keeper.hint() == "To go on from step 1, press Run with nothing changed and resume on 'auto'."
+
+
+def test_what_was_not_due_is_kept_at_an_error(output: Path) -> None:
+    keeper = kept("dog")
+    on_step = keeper.before(lambda report: None)
+    with pytest.raises(RuntimeError), keeper.keeping():
+        for step in (1, 2, 3, 4):
+            on_step(SimpleNamespace(state=state(step=step)))
+        raise RuntimeError
+    assert "dti_states/dog/run-1/step-4.safetensors" in files(output)
+
+
+def test_a_run_that_never_took_a_step_leaves_nothing(output: Path) -> None:
+    keeper = kept("dog")
+    with pytest.raises(RuntimeError), keeper.keeping():
+        keeper.before(lambda report: None)(SimpleNamespace(state=state(step=0)))
+        raise RuntimeError
+    assert (files(output), keeper.hint()) == ([], "")
+
+
+def test_a_state_that_cannot_be_written_ends_nothing_and_is_said(output: Path) -> None:
+    (output / "dti_states").touch()
+    keeper, steps = kept("dog"), []
+    with keeper.keeping():
+        keeper.before(steps.append)(SimpleNamespace(state=state(step=1)))
+    assert len(steps) == 1
+    (said,) = keeper.notes()
+    assert said == keeper.hint() and said.startswith("The training state was not saved")
+    (output / "dti_states").unlink()
+    keeper.finish()
+    assert keeper.notes() == [] and files(output) == ["dti_states/dog/run-1/step-1.safetensors"]
+
+
+def test_steps_that_came_to_nothing_are_counted(comfy_modules: None) -> None:
+    report = importlib.import_module("dti_pack.nodes.host.training.run_report").RunReport
+    run = report("dog", {}, "7", steps=4, save_every=0, overwrite=False, memory="")
+    assert run.left_out() == []
+    run.losses += (0.5, float("nan"), float("inf"))
+    assert run.left_out() == ["2 of 3 steps were left out: their loss was not a finite number"]
