@@ -10,7 +10,7 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..dti_core.embedding import ConceptEmbedding
-from ..dti_core.methods import DTI, METHODS
+from ..dti_core.methods import DTI, METHODS, Options
 from ..dti_core.training import TrainingConfig, start_method, train
 from ..dti_core.training.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES
 from .captions import captions_by_picture
@@ -188,6 +188,35 @@ class DTITrain(io.ComfyNode):
                     "AdamW projected onto the norm. kappa is DTI's alone; magnitude is for DTI and projected AdamW.",
                     **ADVANCED,
                 ),
+                io.Float.Input(
+                    "noise_start",
+                    default=Options.noise_start,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Where training begins on the noise schedule, in ComfyUI's percent: 0 is the noisiest "
+                    "level, where layout is decided. 0: with all of it.",
+                    **ADVANCED,
+                ),
+                io.Float.Input(
+                    "noise_end",
+                    default=Options.noise_end,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Where it ends: 1 is the cleanest, where fine detail is decided. 1: with all of it.",
+                    **ADVANCED,
+                ),
+                io.Boolean.Input(
+                    "stratified",
+                    default=Options.stratified,
+                    optional=True,
+                    tooltip="Whether each image of a batch takes its noise from another part of that range. Off: from "
+                    "anywhere in it.",
+                    **ADVANCED,
+                ),
             ],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The trained embedding."),
@@ -206,10 +235,15 @@ class DTITrain(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, name: Sequence[str | None] = (None,), initializer: Sequence[str | None] = (None,)
+        cls,
+        name: Sequence[str | None] = (None,),
+        initializer: Sequence[str | None] = (None,),
+        noise_start: Sequence[float | None] = (None,),
+        noise_end: Sequence[float | None] = (None,),
     ) -> bool | str:
         """Refused as the graph is queued, before a checkpoint is loaded for it."""
-        return settings_objection(name[0], initializer[0]) or True
+        noise_range = {"noise_start": noise_start[0], "noise_end": noise_end[0]}
+        return settings_objection(name[0], initializer[0], noise_range) or True
 
     @classmethod
     def execute(
@@ -235,6 +269,9 @@ class DTITrain(io.ComfyNode):
         captions: Sequence[str] = ("",),
         memory_plan: Sequence[str] = ("auto",),
         method: Sequence[str] = ("DTI",),
+        noise_start: Sequence[float] = (Options.noise_start,),
+        noise_end: Sequence[float] = (Options.noise_end,),
+        stratified: Sequence[bool] = (Options.stratified,),
     ) -> io.NodeOutput:
         # Every input comes as a list, so that a list of images is one run and not one run each.
         lists = {key: values for key, values in locals().items() if key not in ("cls", "images", "captions")}
@@ -286,7 +323,10 @@ class DTITrain(io.ComfyNode):
 
 def config_of(inputs: Mapping[str, Any]) -> TrainingConfig:
     """The recipe; the learning rate in the method's own terms, so that DTI's stands for that of every method."""
-    names = [field.name for field in fields(TrainingConfig) if field.name in inputs]
-    config = TrainingConfig(**{name: inputs[name] for name in names})
+    recipe, options = (
+        {field.name: inputs[field.name] for field in fields(kind) if field.name in inputs}
+        for kind in (TrainingConfig, Options)
+    )
+    config = TrainingConfig(**recipe, options=Options(**options))
     ratio = METHODS[config.method].learning_rate / DTI.learning_rate
     return replace(config, learning_rate=config.rate * ratio)

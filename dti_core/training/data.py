@@ -8,6 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..methods import Options
+
+RECIPE = Options()
+# The largest float32 below 1: rounding may bring a noise level up to 1, which no schedule has.
+MOST_U = 1 - 2**-24
+
 
 @dataclass(frozen=True)
 class TrainingImage:
@@ -43,13 +49,13 @@ class Batch:
 
 
 def draw_batch(
-    images: Sequence[TrainingImage], batch_size: int, generator: torch.Generator, stratified: bool = False
+    images: Sequence[TrainingImage], batch_size: int, generator: torch.Generator, options: Options = RECIPE
 ) -> Batch:
     """Draw images, square crops, posterior samples, captions, noise levels and noise.
 
     The crop is taken from the posterior, in steps of one latent: it replaces a random crop in pixels
     (reference recipe) without encoding again. Images are drawn without replacement where the batch allows.
-    stratified: every u of the batch is from a part of [0, 1) of its own.
+    Noise levels are uniform over the range of `options`.
     """
     order = torch.cat([torch.randperm(len(images), generator=generator) for _ in range(-(-batch_size // len(images)))])[
         :batch_size
@@ -72,10 +78,18 @@ def draw_batch(
     return Batch(
         latents=stacked,
         noise=noise,
-        u=(torch.arange(batch_size) + u) / batch_size if stratified else u,
+        u=_noise_levels(u, options),
         framing=torch.tensor(framing),
         captions=tuple(captions),
     )
+
+
+def _noise_levels(u: Tensor, options: Options) -> Tensor:
+    """Uniform `u` (`[B]`, in [0, 1)) brought to the range of the schedule, in which 0 is the cleanest level."""
+    if options.stratified:
+        u = (torch.arange(len(u)) + u) / len(u)
+    least = 1 - options.noise_end
+    return (least + (options.noise_end - options.noise_start) * u).clamp(max=MOST_U)
 
 
 def _integer(end: int, generator: torch.Generator) -> int:

@@ -54,7 +54,7 @@ def train(
     microbatch_size = config.microbatch_size or config.batch_size
 
     for step in range(1, config.steps + 1):
-        batch = draw_batch(images, config.batch_size, generator, config.options.stratified)
+        batch = draw_batch(images, config.batch_size, generator, config.options)
         while True:
             method.zero_grad()
             vectors = method.vectors()
