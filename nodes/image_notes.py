@@ -12,6 +12,7 @@ from torch import Tensor
 FLAT = 3 / 255
 SAME = 6 / 255
 GRID = 32
+WHOLE = 0.99
 MOST_ENLARGED = 1.5
 
 
@@ -21,7 +22,7 @@ def picture_notes(pictures: Sequence[Tensor], resolution: int) -> list[str]:
     grids = [_grid(picture) for picture in pictures]
     for number, picture in enumerate(pictures, start=1):
         height, width = picture.shape[:2]
-        if float((picture.amax((0, 1)) - picture.amin((0, 1))).max()) <= FLAT:
+        if _spread(picture) <= FLAT:
             notes.append(f"Image {number} is one colour throughout: there is nothing in it to train on.")
         factor = resolution / min(height, width)
         if factor > MOST_ENLARGED:
@@ -33,6 +34,26 @@ def picture_notes(pictures: Sequence[Tensor], resolution: int) -> list[str]:
         if float((grid - other).abs().max()) <= SAME:
             notes.append(f"Images {first} and {second} are the same: it counts twice. Take one of them out.")
     return notes
+
+
+def mask_notes(pictures: Sequence[Tensor], masks: Sequence[Tensor]) -> list[str]:
+    """A sentence for each mask `[H, W]`, 1 on the subject of its image, that cannot be meant so."""
+    notes = []
+    for number, (picture, mask) in enumerate(zip(pictures, masks, strict=False), start=1):
+        chosen = picture[mask.to(picture.device) > 0.5]
+        if len(chosen) and float((chosen.amax(0) - chosen.amin(0)).max()) <= FLAT < _spread(picture):
+            notes.append(
+                f"What mask {number} marks as the subject is one colour: is it the background? Then put Invert Mask "
+                "behind the masks."
+            )
+    if masks and all(float(mask.float().mean()) > WHOLE for mask in masks):
+        notes.append("The masks mark all of each image as the subject, so they change nothing.")
+    return notes
+
+
+def _spread(picture: Tensor) -> float:
+    """Between the least and the most of any channel."""
+    return float((picture.amax((0, 1)) - picture.amin((0, 1))).max())
 
 
 def _grid(picture: Tensor) -> Tensor:

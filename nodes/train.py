@@ -13,6 +13,7 @@ from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.methods import DTI, METHODS, Options
 from ..dti_core.training import TrainingConfig, start_method, train
 from ..dti_core.training.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES
+from ..dti_core.training.masks import BACKGROUND_WEIGHT
 from .captions import captions_by_picture
 from .host.embeddings.owned_files import OwnedFiles
 from .host.embeddings.saved_result import save_result
@@ -217,6 +218,22 @@ class DTITrain(io.ComfyNode):
                     "anywhere in it.",
                     **ADVANCED,
                 ),
+                io.Mask.Input(
+                    "masks",
+                    optional=True,
+                    tooltip="One for each image, 1 on the subject; what lies outside counts background_weight. For "
+                    "cut-outs put Invert Mask behind Load Concept Images, whose masks are 1 where an image is clear.",
+                ),
+                io.Float.Input(
+                    "background_weight",
+                    default=BACKGROUND_WEIGHT,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="What images count outside their masks. 1: as much as inside, as without masks. 0: none.",
+                    **ADVANCED,
+                ),
             ],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The trained embedding."),
@@ -272,11 +289,14 @@ class DTITrain(io.ComfyNode):
         noise_start: Sequence[float] = (Options.noise_start,),
         noise_end: Sequence[float] = (Options.noise_end,),
         stratified: Sequence[bool] = (Options.stratified,),
+        masks: Sequence[Tensor] = (),
+        background_weight: Sequence[float] = (BACKGROUND_WEIGHT,),
     ) -> io.NodeOutput:
         # Every input comes as a list, so that a list of images is one run and not one run each.
-        lists = {key: values for key, values in locals().items() if key not in ("cls", "images", "captions")}
+        lists = {key: values for key, values in locals().items() if key not in ("cls", "images", "captions", "masks")}
         one = single_values("DTI Train", lists)
         pictures = [picture for batch in images for picture in batch]
+        subjects = [mask for batch in masks for mask in batch.reshape(-1, *batch.shape[-2:])]
         config = config_of(one)
         if one["templates"] not in TEMPLATES:
             raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
@@ -297,8 +317,8 @@ class DTITrain(io.ComfyNode):
         config = replace(config, microbatch_size=memory.plan.microbatch_size)
         show_on_node(str(memory), cls.hidden.unique_id)
 
-        data = encode_images(one["vae"], pictures, one["resolution"], by_image)
-        notes = training_notes(one["clip"], pictures, by_image, one["resolution"], cls.hidden.unique_id)
+        data = encode_images(one["vae"], pictures, one["resolution"], by_image, subjects, one["background_weight"])
+        notes = training_notes(one["clip"], pictures, by_image, one["resolution"], cls.hidden.unique_id, subjects)
         states = None
         if config.method == "CrossInit":
             states = EncoderProbe(one["clip"]).last_hidden_states(config.initializer)
@@ -306,6 +326,8 @@ class DTITrain(io.ComfyNode):
             denoiser.check_latents(data[0])
             denoiser.check_sampling(data[0], text_encoder)
             texts = text_notes(by_image, TEMPLATES)
+            if subjects:
+                texts["dti.background_weight"] = str(one["background_weight"])
             metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"], texts)
             node_id = cls.hidden.unique_id
             report = RunReport(name, metadata, node_id, config.steps, one["save_every"], overwrite, memory)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..methods import Options
+from .masks import subject_offsets
 
 RECIPE = Options()
 # The largest float32 below 1: rounding may bring a noise level up to 1, which no schedule has.
@@ -23,6 +24,8 @@ class TrainingImage:
     original_size: height and width in pixels before resizing.
     captions: what may be said of it, each with `{}` where the concept's name stands; one is drawn per use.
     pixels_per_latent: edge of the square of pixels behind one latent.
+    weights: of the latents' errors in the loss, `[h, w]` float32 on the CPU (`masks.loss_weights`); None for a plain
+        mean. All images of a run have them, or none.
     """
 
     mean: Tensor
@@ -30,17 +33,22 @@ class TrainingImage:
     original_size: tuple[int, int]
     captions: tuple[str, ...]
     pixels_per_latent: int = 8
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's data: latents and noise `[B, C, s, s]`, u `[B]` in [0, 1), framing int64 `[B, 6]`."""
+    """One step's data: latents and noise `[B, C, s, s]`, u `[B]` in [0, 1), framing int64 `[B, 6]`.
+
+    weights: of the loss, `[B, 1, s, s]`; None where the images have none.
+    """
 
     latents: Tensor
     noise: Tensor
     u: Tensor
     framing: Tensor
     captions: tuple[str, ...]
+    weights: Tensor | None = None
 
     def distinct_captions(self) -> tuple[list[str], Tensor]:
         """Each caption once, and which of them every picture has, int64 `[B]`."""
@@ -54,19 +62,26 @@ def draw_batch(
     """Draw images, square crops, posterior samples, captions, noise levels and noise.
 
     The crop is taken from the posterior, in steps of one latent: it replaces a random crop in pixels
-    (reference recipe) without encoding again. Images are drawn without replacement where the batch allows.
+    (reference recipe) without encoding again. Where images have weights, it shows the subject. Images are drawn
+    without replacement where the batch allows.
     Noise levels are uniform over the range of `options`.
     """
     order = torch.cat([torch.randperm(len(images), generator=generator) for _ in range(-(-batch_size // len(images)))])[
         :batch_size
     ]
-    latents, framing, captions = [], [], []
+    latents, framing, captions, weights = [], [], [], []
     for index in order.tolist():
         image = images[index]
         height, width = image.mean.shape[-2:]
         edge = min(height, width)
-        top, left = _integer(height - edge + 1, generator), _integer(width - edge + 1, generator)
+        tops: Sequence[int] = range(height - edge + 1)
+        lefts: Sequence[int] = range(width - edge + 1)
+        if image.weights is not None:
+            tops, lefts = subject_offsets(image.weights, edge)
+        top, left = tops[_integer(len(tops), generator)], lefts[_integer(len(lefts), generator)]
         window = (slice(None), slice(top, top + edge), slice(left, left + edge))
+        if image.weights is not None:
+            weights.append(image.weights[None][window])
         sample = torch.randn((image.mean.shape[0], edge, edge), generator=generator)
         latents.append(image.mean[window] + image.std[window] * sample)
         scale = image.pixels_per_latent
@@ -81,6 +96,7 @@ def draw_batch(
         u=_noise_levels(u, options),
         framing=torch.tensor(framing),
         captions=tuple(captions),
+        weights=torch.stack(weights) if weights else None,
     )
 
 

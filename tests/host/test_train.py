@@ -182,3 +182,37 @@ def test_checkpoints_on_the_way(client, checkpoint):
     client.run(train(checkpoint, "photographs", name="often", **{**QUICK, "save_every": 2}))
     names = sorted(path.stem for path in saved(client, "often").parent.glob("often*"))
     assert names == ["often", "often-step2", "often-step4"]
+
+
+def test_masks_of_cut_outs(client, checkpoint):
+    """Load Concept Images hands on what is transparent, Invert Mask makes the subject of it; without that the node says
+    that the background is taken for the subject."""
+    generator = np.random.default_rng(0)
+    for number in (1, 2):
+        pixels = generator.integers(0, 255, (96, 160, 4), dtype=np.uint8)
+        pixels[..., 3] = 0
+        pixels[20:80, 90:150, 3] = 255
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        client.add_input(f"cut_outs/{number}.png", file.getvalue())
+    graph = train(checkpoint, "cut_outs", name="masked", masks=["subject", 0], noise_end=0.9, **QUICK)
+    graph["subject"] = node("InvertMask", mask=["pictures", 1])
+    graph["shown"] = node("PreviewAny", source=["train", 3])
+    (said,) = client.run(graph).outputs["shown"]["text"]
+    assert "one colour" not in said
+    with safe_open(saved(client, "masked"), "pt") as file:
+        assert (file.metadata()["dti.background_weight"], file.metadata()["dti.noise_end"]) == ("0.1", "0.9")
+        assert "dti.noise_start" not in file.metadata()
+        masked = file.get_tensor("clip_l")
+    turned = dict(graph["train"]["inputs"], masks=["pictures", 1], name="turned")
+    (said,) = client.run({**graph, "train": node("DTI_Train", **turned)}).outputs["shown"]["text"]
+    assert "mask 1 marks as the subject is one colour" in said
+    with safe_open(saved(client, "turned"), "pt") as file:
+        assert (file.get_tensor("clip_l") - masked).norm() > 1e-2
+
+
+def test_masks_of_photographs_are_empty(client, checkpoint):
+    graph = train(checkpoint, "photographs", name="empty", masks=["pictures", 1], **QUICK)
+    with pytest.raises(HostError, match="mask 1 is 0 everywhere"):
+        client.run(graph)
+    assert not saved(client, "empty").exists()

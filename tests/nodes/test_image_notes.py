@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from dti_pack.nodes.image_notes import picture_notes
+from dti_pack.nodes.image_notes import mask_notes, picture_notes
 
 
 def noise(seed: int, height: int = 96, width: int = 128) -> torch.Tensor:
@@ -36,3 +36,19 @@ def test_the_same_picture_twice(second: str) -> None:
 def test_few_pixels() -> None:
     (note,) = picture_notes([noise(0, 96, 200), noise(1, 200, 96)[:95], noise(2, 300, 300)], 144)
     assert note.startswith("Image 2 is 96 x 95 pixels and is enlarged 1.5 times to the resolution 144")
+
+
+def test_a_mask_of_the_background() -> None:
+    """A cut-out on white, whose loader's mask is 1 where it is transparent."""
+    cut_out, clear = noise(0), torch.zeros(96, 128)
+    clear[:, :50] = 1
+    cut_out[:, :50] = 1
+    (note,) = mask_notes([noise(1), cut_out], [1 - clear, clear])
+    assert note.startswith("What mask 2 marks as the subject is one colour")
+    assert mask_notes([noise(1), cut_out], [1 - clear, 1 - clear]) == []
+    assert mask_notes([noise(1)], []) == []
+
+
+def test_masks_of_everything() -> None:
+    (note,) = mask_notes([noise(0), noise(1)], [torch.ones(96, 128)] * 2)
+    assert note.endswith("they change nothing.")
