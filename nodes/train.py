@@ -12,7 +12,7 @@ from torch import Tensor
 from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.methods import DTI, METHODS, Options
 from ..dti_core.training import TrainingConfig, start_method, train
-from ..dti_core.training.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES
+from ..dti_core.training.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES, beside_class_word
 from ..dti_core.training.masks import BACKGROUND_WEIGHT
 from .captions import captions_by_picture
 from .host.embeddings.owned_files import OwnedFiles
@@ -234,6 +234,24 @@ class DTITrain(io.ComfyNode):
                     tooltip="What images count outside their masks. 1: as much as inside, as without masks. 0: none.",
                     **ADVANCED,
                 ),
+                io.Boolean.Input(
+                    "class_word",
+                    default=False,
+                    optional=True,
+                    tooltip="Whether the initializer stays in captions, behind the embedding: 'a photo of a {} dog'. "
+                    "Prompts then need it too. Off: the embedding stands for it.",
+                    **ADVANCED,
+                ),
+                io.Float.Input(
+                    "caption_dropout",
+                    default=Options.caption_dropout,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="Share of images whose caption is the embedding alone, with no words around it. 0: none.",
+                    **ADVANCED,
+                ),
             ],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The trained embedding."),
@@ -291,6 +309,8 @@ class DTITrain(io.ComfyNode):
         stratified: Sequence[bool] = (Options.stratified,),
         masks: Sequence[Tensor] = (),
         background_weight: Sequence[float] = (BACKGROUND_WEIGHT,),
+        class_word: Sequence[bool] = (False,),
+        caption_dropout: Sequence[float] = (Options.caption_dropout,),
     ) -> io.NodeOutput:
         # Every input comes as a list, so that a list of images is one run and not one run each.
         lists = {key: values for key, values in locals().items() if key not in ("cls", "images", "captions", "masks")}
@@ -301,7 +321,9 @@ class DTITrain(io.ComfyNode):
         if one["templates"] not in TEMPLATES:
             raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
         check_concept(one["clip"], config.initializer, config.n_vectors)
-        by_image = captions_by_picture(captions, TEMPLATES[one["templates"]], len(pictures))
+        typed = captions_by_picture(captions, TEMPLATES[one["templates"]], len(pictures))
+        by_image = [beside_class_word(texts, config.initializer) if one["class_word"] else texts for texts in typed]
+        n_texts = len({caption for several in by_image for caption in several}) + bool(config.options.caption_dropout)
         name = free_name(one["name"], one["if_exists"])
         overwrite = one["if_exists"] == "replace"
 
@@ -311,7 +333,7 @@ class DTITrain(io.ComfyNode):
             edge=one["resolution"],
             batch_size=config.batch_size,
             microbatch_size=config.microbatch_size,
-            n_captions=min(config.batch_size, len({caption for several in by_image for caption in several})),
+            n_captions=min(config.batch_size, n_texts),
             wanted=one["memory_plan"].removeprefix("auto"),
         )
         config = replace(config, microbatch_size=memory.plan.microbatch_size)
@@ -325,7 +347,9 @@ class DTITrain(io.ComfyNode):
         with training_session(one["model"], one["clip"], memory) as (text_encoder, denoiser):
             denoiser.check_latents(data[0])
             denoiser.check_sampling(data[0], text_encoder)
-            texts = text_notes(by_image, TEMPLATES)
+            texts = text_notes(typed, TEMPLATES)
+            if one["class_word"]:
+                texts["dti.class_word"] = config.initializer
             if subjects:
                 texts["dti.background_weight"] = str(one["background_weight"])
             metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"], texts)
@@ -337,6 +361,9 @@ class DTITrain(io.ComfyNode):
         result = save_result(one["clip"], ConceptEmbedding(name, vectors, metadata), overwrite)
         if result.path is not None:
             cls._files.wrote(one["name"], [result.path])
+        if one["class_word"]:
+            prompt = f"{str(result.trigger).strip()} {config.initializer}"
+            notes.append(f"Trained with the class word behind it: write {prompt!r} into prompts.")
         message = "\n".join([result.message, *notes])
         show_on_node(message, node_id)
         loss = {"loss": report.losses}

@@ -21,6 +21,8 @@ class Options:
     stratified: each image of a batch takes its noise level from another part of the range.
     noise_start, noise_end: the part of the noise schedule to train on, in ComfyUI's percent (`percent_to_sigma` of
         its model_sampling, as in ConditioningSetTimestepRange): 0 is the noisiest level, 1 the cleanest.
+    caption_dropout: share of images whose caption is the embedding alone. An empty caption, as other trainers drop to,
+        would train nothing here: the embedding is all that is trained, and would not be in it.
     """
 
     magnitude_factor: float = 1.0
@@ -31,6 +33,7 @@ class Options:
     stratified: bool = False
     noise_start: float = 0.0
     noise_end: float = 1.0
+    caption_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.magnitude_factor) and self.magnitude_factor > 0):
@@ -45,6 +48,8 @@ class Options:
             raise ValueError(f"decay_floor is {self.decay_floor}; it has to be from 0 (to nothing) to 1 (no decay).")
         if self.decay_floor and self.decay == "none":
             raise ValueError(f"decay_floor is {self.decay_floor} without a decay; choose one, or leave the floor at 0.")
+        if not 0 <= self.caption_dropout <= 1:
+            raise ValueError(f"caption_dropout is {self.caption_dropout}; it has to be from 0 (never) to 1 (always).")
         if not 0 <= self.noise_start < self.noise_end <= 1:
             raise ValueError(
                 f"noise_start is {self.noise_start} and noise_end is {self.noise_end}; they go from 0 (the noisiest "

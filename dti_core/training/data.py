@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..methods import Options
+from .captions import EMBEDDING_ALONE
 from .masks import subject_offsets
 
 RECIPE = Options()
@@ -64,7 +65,7 @@ def draw_batch(
     The crop is taken from the posterior, in steps of one latent: it replaces a random crop in pixels
     (reference recipe) without encoding again. Where images have weights, it shows the subject. Images are drawn
     without replacement where the batch allows.
-    Noise levels are uniform over the range of `options`.
+    Noise levels are uniform over the range of `options`, which may drop captions.
     """
     order = torch.cat([torch.randperm(len(images), generator=generator) for _ in range(-(-batch_size // len(images)))])[
         :batch_size
@@ -90,6 +91,9 @@ def draw_batch(
     stacked = torch.stack(latents)
     noise = torch.randn(stacked.shape, generator=generator)
     u = torch.rand(batch_size, generator=generator)
+    if options.caption_dropout:
+        dropped = (torch.rand(batch_size, generator=generator) < options.caption_dropout).tolist()
+        captions = [EMBEDDING_ALONE if drop else text for drop, text in zip(dropped, captions, strict=True)]
     return Batch(
         latents=stacked,
         noise=noise,

@@ -124,10 +124,16 @@ def test_an_image_batch_trains_as_one_run(client, checkpoint):
 def test_captions_one_per_picture(client, checkpoint):
     for name, caption in (("chelsea", "a {} indoors"), ("coffee", "a {} on a table"), ("rocket", "a {} at night")):
         client.add_input(f"photographs/{name}.txt", caption.encode())
-    graph = train(checkpoint, "photographs", name="captioned", captions=["pictures", 1], **QUICK)
+    settings = {**QUICK, "class_word": True, "caption_dropout": 0.5}
+    graph = train(checkpoint, "photographs", name="captioned", captions=["pictures", 1], **settings)
     graph["pictures"] = node("LoadImageTextDataSetFromFolder", folder="photographs")
-    client.run(graph)
-    assert saved(client, "captioned").exists()
+    graph["shown"] = node("PreviewAny", source=["train", 3])
+    (said,) = client.run(graph).outputs["shown"]["text"]
+    assert said.endswith("write 'embedding:captioned cat' into prompts.")
+    with safe_open(saved(client, "captioned"), "pt") as file:
+        typed = json.loads(file.metadata()["dti.captions"])  # in whatever order that loader lists a folder
+        assert sorted(typed) == ["a {} at night", "a {} indoors", "a {} on a table"]
+        assert (file.metadata()["dti.class_word"], file.metadata()["dti.caption_dropout"]) == ("cat", "0.5")
 
 
 @pytest.mark.parametrize("ending", ["finished", "stopped", "failed"])

@@ -92,3 +92,25 @@ def test_rounding_never_reaches_beyond_the_schedule(monkeypatch, options):
     """The largest float32 below 1, scaled or moved by less than it can show, is 1: a level that no schedule has."""
     monkeypatch.setattr(torch, "rand", lambda size, generator: torch.full((size,), 1 - 2**-24))
     assert draw_batch([image(4, 4)], 4, torch.Generator(), options).u.max() < 1
+
+
+def test_dropped_captions_are_the_embedding_alone():
+    def captions(share):
+        generator = torch.Generator().manual_seed(0)
+        options = Options(caption_dropout=share)
+        return [text for _ in range(50) for text in draw_batch([image(4, 4)], 8, generator, options).captions]
+
+    assert set(captions(0.0)) == {"a 0.0 {}"}
+    assert set(captions(1.0)) == {"{}"}
+    # A share of 400 draws has a deviation of 0.022.
+    assert abs(captions(0.25).count("{}") / 400 - 0.25) < 0.1
+
+
+def test_dropping_captions_changes_nothing_else_of_a_batch():
+    whole, dropped = (
+        draw_batch([image(4, 9, std=1.0)], 6, torch.Generator().manual_seed(3), options)
+        for options in (Options(), Options(caption_dropout=1.0))
+    )
+    assert torch.equal(whole.latents, dropped.latents)
+    assert torch.equal(whole.noise, dropped.noise)
+    assert torch.equal(whole.u, dropped.u)
