@@ -18,7 +18,7 @@ MOST_ENLARGED = 1.5
 
 def picture_notes(pictures: Sequence[Tensor], resolution: int) -> list[str]:
     """A sentence for each fault of images `[H, W, 3]` in [0, 1] that are brought to `resolution`."""
-    notes = []
+    notes, enlarged = [], []
     grids = [_grid(picture) for picture in pictures]
     for number, picture in enumerate(pictures, start=1):
         height, width = picture.shape[:2]
@@ -30,6 +30,10 @@ def picture_notes(pictures: Sequence[Tensor], resolution: int) -> list[str]:
                 f"Image {number} is {width} x {height} pixels and is enlarged {factor:.1f} times to the resolution "
                 f"{resolution}: its blur is trained as well. Take a larger image or a lower resolution."
             )
+        elif factor > 1:
+            enlarged.append(f"image {number} ({factor:.2f} times)")
+    if enlarged:
+        notes.append(f"Enlarged to the resolution {resolution}: {', '.join(enlarged)}.")
     for (first, grid), (second, other) in combinations(enumerate(grids, start=1), 2):
         if float((grid - other).abs().max()) <= SAME:
             notes.append(f"Images {first} and {second} are the same: it counts twice. Take one of them out.")

@@ -252,6 +252,14 @@ class DTITrain(io.ComfyNode):
                     tooltip="Share of images whose caption is the embedding alone, with no words around it. 0: none.",
                     **ADVANCED,
                 ),
+                io.Boolean.Input(
+                    "mirror",
+                    default=False,
+                    optional=True,
+                    tooltip="Whether to train on each image's mirror image too, as often. Not for subjects with "
+                    "writing, or whose sides differ. Off: as they are.",
+                    **ADVANCED,
+                ),
             ],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The trained embedding."),
@@ -311,6 +319,7 @@ class DTITrain(io.ComfyNode):
         background_weight: Sequence[float] = (BACKGROUND_WEIGHT,),
         class_word: Sequence[bool] = (False,),
         caption_dropout: Sequence[float] = (Options.caption_dropout,),
+        mirror: Sequence[bool] = (False,),
     ) -> io.NodeOutput:
         # Every input comes as a list, so that a list of images is one run and not one run each.
         lists = {key: values for key, values in locals().items() if key not in ("cls", "images", "captions", "masks")}
@@ -339,7 +348,8 @@ class DTITrain(io.ComfyNode):
         config = replace(config, microbatch_size=memory.plan.microbatch_size)
         show_on_node(str(memory), cls.hidden.unique_id)
 
-        data = encode_images(one["vae"], pictures, one["resolution"], by_image, subjects, one["background_weight"])
+        weight = one["background_weight"]
+        data = encode_images(one["vae"], pictures, one["resolution"], by_image, subjects, weight, one["mirror"])
         notes = training_notes(one["clip"], pictures, by_image, one["resolution"], cls.hidden.unique_id, subjects)
         states = None
         if config.method == "CrossInit":
@@ -351,7 +361,9 @@ class DTITrain(io.ComfyNode):
             if one["class_word"]:
                 texts["dti.class_word"] = config.initializer
             if subjects:
-                texts["dti.background_weight"] = str(one["background_weight"])
+                texts["dti.background_weight"] = str(weight)
+            if one["mirror"]:
+                texts["dti.mirror"] = "True"
             metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"], texts)
             node_id = cls.hidden.unique_id
             report = RunReport(name, metadata, node_id, config.steps, one["save_every"], overwrite, memory)
@@ -362,7 +374,7 @@ class DTITrain(io.ComfyNode):
         if result.path is not None:
             cls._files.wrote(one["name"], [result.path])
         if one["class_word"]:
-            prompt = f"{str(result.trigger).strip()} {config.initializer}"
+            prompt = f"embedding:{result.embedding.name} {config.initializer}"
             notes.append(f"Trained with the class word behind it: write {prompt!r} into prompts.")
         message = "\n".join([result.message, *notes])
         show_on_node(message, node_id)

@@ -201,14 +201,14 @@ def test_masks_of_cut_outs(client, checkpoint):
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, "PNG")
         client.add_input(f"cut_outs/{number}.png", file.getvalue())
-    graph = train(checkpoint, "cut_outs", name="masked", masks=["subject", 0], noise_end=0.9, **QUICK)
+    graph = train(checkpoint, "cut_outs", name="masked", masks=["subject", 0], mirror=True, noise_end=0.9, **QUICK)
     graph["subject"] = node("InvertMask", mask=["pictures", 1])
     graph["shown"] = node("PreviewAny", source=["train", 3])
     (said,) = client.run(graph).outputs["shown"]["text"]
     assert "one colour" not in said
     with safe_open(saved(client, "masked"), "pt") as file:
         assert (file.metadata()["dti.background_weight"], file.metadata()["dti.noise_end"]) == ("0.1", "0.9")
-        assert "dti.noise_start" not in file.metadata()
+        assert file.metadata()["dti.mirror"] == "True" and "dti.noise_start" not in file.metadata()
         masked = file.get_tensor("clip_l")
     turned = dict(graph["train"]["inputs"], masks=["pictures", 1], name="turned")
     (said,) = client.run({**graph, "train": node("DTI_Train", **turned)}).outputs["shown"]["text"]

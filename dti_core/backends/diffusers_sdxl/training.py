@@ -17,7 +17,7 @@ from ...training.captions import OBJECT_TEMPLATES, check_captions
 from ...training.data import TrainingImage
 from ...training.initializer import check_tokens
 from ...training.masks import BACKGROUND_WEIGHT, check_masks, loss_weights
-from ...training.pixels import check_pixels, resize_short_side
+from ...training.pixels import check_pixels, resize_short_side, with_mirrored
 from .denoiser import PREDICTION_TYPES, PipelineDenoiser
 from .text_encoder import PipelineTextEncoder
 
@@ -46,10 +46,12 @@ def encode_images(
     captions: Sequence[tuple[str, ...]],
     masks: Sequence[Tensor] = (),
     background_weight: float = BACKGROUND_WEIGHT,
+    mirror: bool = False,
 ) -> list[TrainingImage]:
     """Bring images (`[H, W, 3]` in [0, 1], any sizes) to training size and encode each once, in float32.
 
     masks: one for each image, `[H, W]`, 1 on the subject; or none. background_weight: of the loss outside them.
+    mirror: whether mirrored images, encoded too, follow behind.
 
     Raises ValueError for what is not an image or its mask, and for a resolution that the VAE cannot divide.
     """
@@ -59,6 +61,8 @@ def encode_images(
     for number, image in enumerate(images, start=1):
         check_pixels(image, f"image {number} of {len(images)}")
     check_masks(masks, images, background_weight)
+    if mirror:
+        images, masks, captions = with_mirrored(images), with_mirrored(masks), [*captions, *captions]
     encoded = []
     with torch.no_grad(), _in_float32(pipe.vae):
         for number, (image, texts) in enumerate(zip(images, captions, strict=True)):
@@ -81,6 +85,7 @@ def train_on_pipeline(
     on_step: Callable[[StepReport], None] = lambda report: None,
     masks: Sequence[Tensor] = (),
     background_weight: float = BACKGROUND_WEIGHT,
+    mirror: bool = False,
 ) -> ConceptEmbedding:
     """Train a concept; the embedding is ready for `dti_core.files.embedding_file.save_embedding`.
 
@@ -94,6 +99,7 @@ def train_on_pipeline(
         on_step: called after every step; what it raises ends the run.
         masks: one for each image, `[H, W]`, 1 on the subject; or none.
         background_weight: of the loss outside the masks, from 0 to 1, which is as without masks.
+        mirror: whether to train on the mirrored images too, as often.
 
     Raises:
         ValueError: for settings or a pipeline that cannot be trained with, before the first step.
@@ -104,7 +110,7 @@ def train_on_pipeline(
         check_tokens(config.initializer, ids, config.n_vectors)
         for caption in {caption for of_image in texts for caption in of_image}:
             text_encoder.check_caption(caption, config.n_vectors or max(map(len, ids.values())))
-        data = encode_images(pipe, images, resolution, texts, masks, background_weight)
+        data = encode_images(pipe, images, resolution, texts, masks, background_weight, mirror)
         vectors = train(text_encoder, denoiser, data, config, on_step)
     standard = modelspec_metadata(
         {key: rows.shape[1] for key, rows in vectors.items()},
@@ -116,6 +122,8 @@ def train_on_pipeline(
     )
     if masks:
         standard["dti.background_weight"] = str(background_weight)
+    if mirror:
+        standard["dti.mirror"] = str(mirror)
     recipe = {f"dti.{key}": str(value) for key, value in config.in_use().items()}
     return ConceptEmbedding(name, vectors, {**standard, **recipe, "dti.resolution": str(resolution)})
 

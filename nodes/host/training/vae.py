@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ....dti_core.training.data import TrainingImage
 from ....dti_core.training.masks import BACKGROUND_WEIGHT, check_masks, loss_weights
-from ....dti_core.training.pixels import check_pixels, resize_short_side
+from ....dti_core.training.pixels import check_pixels, resize_short_side, with_mirrored
 
 if TYPE_CHECKING:
     from comfy.sd import VAE
@@ -27,16 +27,20 @@ def encode_images(
     captions: Sequence[tuple[str, ...]],
     masks: Sequence[Tensor] = (),
     background_weight: float = BACKGROUND_WEIGHT,
+    mirror: bool = False,
 ) -> list[TrainingImage]:
     """Bring images (`[H, W, 3]` in [0, 1], any sizes) to training size and encode each once.
 
     masks: one for each image, `[H, W]`, 1 on the subject; or none. background_weight: of the loss outside them.
+    mirror: whether mirrored images, encoded too, follow behind.
 
     Raises ValueError for what is not an image or its mask.
     """
     for number, picture in enumerate(pictures, start=1):
         check_pixels(picture, f"image {number} of {len(pictures)}")
     check_masks(masks, pictures, background_weight)
+    if mirror:
+        pictures, masks, captions = with_mirrored(pictures), with_mirrored(masks), [*captions, *captions]
     images = [
         _encode(vae, resize_short_side(picture, resolution), (picture.shape[0], picture.shape[1]), texts)
         for picture, texts in zip(pictures, captions, strict=True)
