@@ -10,9 +10,10 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..dti_core.embedding import ConceptEmbedding
-from ..dti_core.methods import DTI, METHODS
+from ..dti_core.methods import DTI, METHODS, Options
 from ..dti_core.training import TrainingConfig, start_method, train
-from ..dti_core.training.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES
+from ..dti_core.training.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES, beside_class_word
+from ..dti_core.training.masks import BACKGROUND_WEIGHT
 from ..dti_core.training.start import PRIORS
 from ..dti_core.training.state_folder import RESUME, check_resumable
 from .captions import captions_by_picture
@@ -216,6 +217,77 @@ class DTITrain(io.ComfyNode):
                     "differs is named. despite changes: with other images or settings too. never: from the start.",
                     **ADVANCED,
                 ),
+                io.Float.Input(
+                    "noise_start",
+                    default=Options.noise_start,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Where training begins on the noise schedule, in ComfyUI's percent: 0 is the noisiest "
+                    "level, where layout is decided. 0: with all of it.",
+                    **ADVANCED,
+                ),
+                io.Float.Input(
+                    "noise_end",
+                    default=Options.noise_end,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Where it ends: 1 is the cleanest, where fine detail is decided. 1: with all of it.",
+                    **ADVANCED,
+                ),
+                io.Boolean.Input(
+                    "stratified",
+                    default=Options.stratified,
+                    optional=True,
+                    tooltip="Whether each image of a batch takes its noise from another part of that range. Off: from "
+                    "anywhere in it.",
+                    **ADVANCED,
+                ),
+                io.Mask.Input(
+                    "masks",
+                    optional=True,
+                    tooltip="One for each image, 1 on the subject; what lies outside counts background_weight. For "
+                    "cut-outs put Invert Mask behind Load Concept Images, whose masks are 1 where an image is clear.",
+                ),
+                io.Float.Input(
+                    "background_weight",
+                    default=BACKGROUND_WEIGHT,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="What images count outside their masks. 1: as much as inside, as without masks. 0: none.",
+                    **ADVANCED,
+                ),
+                io.Boolean.Input(
+                    "class_word",
+                    default=False,
+                    optional=True,
+                    tooltip="Whether the initializer stays in captions, behind the embedding: 'a photo of a {} dog'. "
+                    "Prompts then need it too. Off: the embedding stands for it.",
+                    **ADVANCED,
+                ),
+                io.Float.Input(
+                    "caption_dropout",
+                    default=Options.caption_dropout,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="Share of images whose caption is the embedding alone, with no words around it. 0: none.",
+                    **ADVANCED,
+                ),
+                io.Boolean.Input(
+                    "mirror",
+                    default=False,
+                    optional=True,
+                    tooltip="Whether to train on each image's mirror image too, as often. Not for subjects with "
+                    "writing, or whose sides differ. Off: as they are.",
+                    **ADVANCED,
+                ),
             ],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The trained embedding."),
@@ -234,10 +306,15 @@ class DTITrain(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, name: Sequence[str | None] = (None,), initializer: Sequence[str | None] = (None,)
+        cls,
+        name: Sequence[str | None] = (None,),
+        initializer: Sequence[str | None] = (None,),
+        noise_start: Sequence[float | None] = (None,),
+        noise_end: Sequence[float | None] = (None,),
     ) -> bool | str:
         """Refused as the graph is queued, before a checkpoint is loaded for it."""
-        return settings_objection(name[0], initializer[0]) or True
+        noise_range = {"noise_start": noise_start[0], "noise_end": noise_end[0]}
+        return settings_objection(name[0], initializer[0], noise_range) or True
 
     @classmethod
     def execute(
@@ -266,18 +343,29 @@ class DTITrain(io.ComfyNode):
         start_from: Sequence[ConceptEmbedding | None] = (None,),
         prior: Sequence[str] = PRIORS[:1],
         resume: Sequence[str] = RESUME[:1],
+        noise_start: Sequence[float] = (Options.noise_start,),
+        noise_end: Sequence[float] = (Options.noise_end,),
+        stratified: Sequence[bool] = (Options.stratified,),
+        masks: Sequence[Tensor] = (),
+        background_weight: Sequence[float] = (BACKGROUND_WEIGHT,),
+        class_word: Sequence[bool] = (False,),
+        caption_dropout: Sequence[float] = (Options.caption_dropout,),
+        mirror: Sequence[bool] = (False,),
     ) -> io.NodeOutput:
         # Every input comes as a list, so that a list of images is one run and not one run each.
-        lists = {key: values for key, values in locals().items() if key not in ("cls", "images", "captions")}
+        lists = {key: values for key, values in locals().items() if key not in ("cls", "images", "captions", "masks")}
         one = single_values("DTI Train", lists)
         pictures = [picture for batch in images for picture in batch]
+        subjects = [mask for batch in masks for mask in batch.reshape(-1, *batch.shape[-2:])]
         config = config_of(one)
         if one["templates"] not in TEMPLATES:
             raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
         check_concept(one["clip"], config.initializer, config.n_vectors)
         if one["start_from"] is not None:
             check_fits(one["clip"], one["start_from"])
-        by_image = captions_by_picture(captions, TEMPLATES[one["templates"]], len(pictures))
+        typed = captions_by_picture(captions, TEMPLATES[one["templates"]], len(pictures))
+        by_image = [beside_class_word(texts, config.initializer) if one["class_word"] else texts for texts in typed]
+        n_texts = len({caption for several in by_image for caption in several}) + bool(config.options.caption_dropout)
         name = free_name(one["name"], one["if_exists"])
         overwrite = one["if_exists"] == "replace"
         check_resumable(states_folder(one["name"]), one["resume"])
@@ -288,21 +376,28 @@ class DTITrain(io.ComfyNode):
             edge=one["resolution"],
             batch_size=config.batch_size,
             microbatch_size=config.microbatch_size,
-            n_captions=min(config.batch_size, len({caption for several in by_image for caption in several})),
+            n_captions=min(config.batch_size, n_texts),
             wanted=one["memory_plan"].removeprefix("auto"),
         )
         config = replace(config, microbatch_size=memory.plan.microbatch_size)
         show_on_node(str(memory), cls.hidden.unique_id)
 
-        data = encode_images(one["vae"], pictures, one["resolution"], by_image)
-        notes = training_notes(one["clip"], pictures, by_image, one["resolution"], cls.hidden.unique_id)
+        weight = one["background_weight"]
+        data = encode_images(one["vae"], pictures, one["resolution"], by_image, subjects, weight, one["mirror"])
+        notes = training_notes(one["clip"], pictures, by_image, one["resolution"], cls.hidden.unique_id, subjects)
         states = None
         if config.method == "CrossInit" and one["start_from"] is None:
             states = EncoderProbe(one["clip"]).last_hidden_states(config.initializer)
         with training_session(one["model"], one["clip"], memory) as (text_encoder, denoiser):
             denoiser.check_latents(data[0])
             denoiser.check_sampling(data[0], text_encoder)
-            texts = text_notes(by_image, TEMPLATES)
+            texts = text_notes(typed, TEMPLATES)
+            if one["class_word"]:
+                texts["dti.class_word"] = config.initializer
+            if subjects:
+                texts["dti.background_weight"] = str(weight)
+            if one["mirror"]:
+                texts["dti.mirror"] = "True"
             metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"], texts)
             metadata |= start_notes(one["start_from"], one["prior"])
             node_id = cls.hidden.unique_id
@@ -317,6 +412,9 @@ class DTITrain(io.ComfyNode):
         if result.path is not None:
             kept.finish()
             cls._files.wrote(one["name"], [result.path])
+        if one["class_word"]:
+            prompt = f"embedding:{result.embedding.name} {config.initializer}"
+            notes.append(f"Trained with the class word behind it: write {prompt!r} into prompts.")
         message = "\n".join([result.message, *kept.notes(), *report.left_out(), *notes])
         show_on_node(message, node_id)
         loss = {"loss": report.losses}
@@ -325,7 +423,10 @@ class DTITrain(io.ComfyNode):
 
 def config_of(inputs: Mapping[str, Any]) -> TrainingConfig:
     """The recipe; the learning rate in the method's own terms, so that DTI's stands for that of every method."""
-    names = [field.name for field in fields(TrainingConfig) if field.name in inputs]
-    config = TrainingConfig(**{name: inputs[name] for name in names})
+    recipe, options = (
+        {field.name: inputs[field.name] for field in fields(kind) if field.name in inputs}
+        for kind in (TrainingConfig, Options)
+    )
+    config = TrainingConfig(**recipe, options=Options(**options))
     ratio = METHODS[config.method].learning_rate / DTI.learning_rate
     return replace(config, learning_rate=config.rate * ratio)

@@ -38,6 +38,9 @@ def fingerprints(
         if pictures is not None:
             parts |= {"mean": pictures[number], "std": tuple(image.mean.shape)}
         named[f"captions of image {number + 1}"] = digest(parts.pop("captions"))
+        weights = parts.pop("weights")
+        if weights is not None:
+            named[f"mask of image {number + 1}"] = digest(weights)
         named[f"image {number + 1}"] = digest(parts)
     for key, vocabulary in vocabularies.items():
         named[f"token table {key}"] = digest(sampled(vocabulary.table))

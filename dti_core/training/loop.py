@@ -71,7 +71,7 @@ def train(
 
     good, broken = run.state(config.steps), 0
     for step in range(good.step + 1, config.steps + 1):
-        batch = draw_batch(images, config.batch_size, run.generator, config.options.stratified)
+        batch = draw_batch(images, config.batch_size, run.generator, config.options)
         while True:
             method.zero_grad()
             vectors = method.vectors()
@@ -115,6 +115,7 @@ def _add_gradients(
     caption_index = caption_index.to(device)
     latents, noise = batch.latents.to(device), batch.noise.to(device)
     sigma = denoiser.sigmas(batch.u).to(device)
+    weights = None if batch.weights is None else batch.weights.to(device)
     inputs = {key: value.detach().to(device).requires_grad_() for key, value in vectors.items()}
     conditioning = text_encoder.encode(captions, inputs)
     leaf = conditioning.detached()
@@ -123,8 +124,9 @@ def _add_gradients(
     loss = torch.zeros(1, device=device)
     for start in range(0, batch_size, microbatch_size):
         rows = slice(start, start + microbatch_size)
+        weighted = {} if weights is None else {"weights": weights[rows]}
         losses = denoiser.loss(
-            latents[rows], leaf.select(caption_index[rows]), sigma[rows], noise[rows], batch.framing[rows]
+            latents[rows], leaf.select(caption_index[rows]), sigma[rows], noise[rows], batch.framing[rows], **weighted
         )
         torch.autograd.backward(losses.sum() * (loss_scale / batch_size))
         loss += losses.detach().sum() / batch_size
@@ -165,3 +167,5 @@ def _check_images(images: Sequence[TrainingImage]) -> None:
     edges = {min(image.mean.shape[-2:]) for image in images}
     if len(edges) > 1:
         raise ValueError(f"The latents' short sides differ: {sorted(edges)}. Resize all images to one resolution.")
+    if len({image.weights is None for image in images}) > 1:
+        raise ValueError("Some images have weights of the loss and some have none. Give masks for all images, or none.")

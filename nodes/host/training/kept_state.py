@@ -15,6 +15,7 @@ from torch import Tensor
 from ....dti_core.training import StepReport, TrainingConfig
 from ....dti_core.training.data import TrainingImage
 from ....dti_core.training.fingerprints import digest, fingerprints
+from ....dti_core.training.pixels import with_mirrored
 from ....dti_core.training.state import TrainingState
 from ....dti_core.training.state_folder import Resumption, StateWriter, resumption
 from ....dti_core.vocabulary import Vocabulary
@@ -39,12 +40,18 @@ def kept_state(
 ) -> KeptState:
     """What to go on from, and where to keep the state. Call it in the training session.
 
-    inputs: of the node: name, resolution, model, clip, vae, start_from, prior, resume.
+    inputs: of the node: name, resolution, model, clip, vae, start_from, prior, resume, class_word, mirror and
+        background_weight. data: of the pictures, and of mirrored ones where asked for.
 
     Raises ValueError where there is nothing to resume; the message names what differs.
     """
     others = {key: model_fingerprint(inputs[key].patcher) for key in ("clip", "vae")}
     others |= {"model": model_fingerprint(inputs["model"]), "resolution": str(inputs["resolution"])}
+    others |= {key: str(inputs[key]) for key in ("class_word", "mirror")}
+    if data and data[0].weights is not None:
+        others |= {"background_weight": str(inputs["background_weight"])}
+    if inputs["mirror"]:
+        pictures = with_mirrored(pictures)
     if inputs["start_from"] is not None:
         others |= {"start_from": digest(inputs["start_from"].vectors), "prior": inputs["prior"]}
     now = fingerprints(config, data, vocabularies, others, pictures)
