@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
+from dti_core.training.fingerprints import differences
 from dti_core.training.state_folder import Resumption
 from tests.core.training.test_state import state
+from tests.core.training.toy_runs import images
 
 
 @pytest.fixture
@@ -78,3 +82,31 @@ def test_steps_that_came_to_nothing_are_counted(comfy_modules: None) -> None:
     assert run.left_out() == []
     run.losses += (0.5, float("nan"), float("inf"))
     assert run.left_out() == ["2 of 3 steps were left out: their loss was not a finite number"]
+
+
+def test_what_was_asked_of_the_images_is_part_of_a_run(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With mirror there are two images for each picture."""
+    module = importlib.import_module("dti_pack.nodes.host.training.kept_state")
+    monkeypatch.setattr(module, "model_fingerprint", lambda patcher: "same")
+    config = importlib.import_module("dti_pack.dti_core.training").TrainingConfig("dog")
+    pictures = [torch.rand(8, 8, 3, generator=torch.Generator().manual_seed(1))]
+    models = dict.fromkeys(("clip", "vae"), SimpleNamespace(patcher=None))
+    inputs = {**models, "model": None, "name": "dog", "resolution": 64, "start_from": None, "resume": "auto"}
+    inputs |= {"background_weight": 0.1}
+    (plain,), flipped = images()[:1], images()[1]
+
+    def named(data: list, **asked: bool) -> dict[str, str]:
+        seen = []
+        monkeypatch.setattr(
+            module, "resumption", lambda folder, now, *rest: seen.append(now) or Resumption(None, None, {})
+        )
+        module.kept_state({**inputs, "class_word": False, "mirror": False, **asked}, config, data, pictures, {})
+        return seen[0]
+
+    before = named([plain])
+    assert differences(before, named([plain], class_word=True)) == ["class_word was False and is True"]
+    mirrored = named([plain, flipped], mirror=True)
+    assert "mirror was False and is True" in differences(before, mirrored)
+    assert mirrored["image 1"] != mirrored["image 2"]
+    masked = [replace(plain, weights=torch.ones(plain.mean.shape[-2:]))]
+    assert "background_weight was not set and is 0.1" in differences(before, named(masked))

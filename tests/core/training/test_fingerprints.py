@@ -35,6 +35,10 @@ def test_what_differs_is_named() -> None:
     pictures[2] = dataclasses.replace(pictures[2], captions=("a {} at night",))
     assert differences(of(), of(pictures=pictures)) == ["image 2 changed", "captions of image 3 changed"]
     assert differences(of(), of(pictures=images()[:2])) == ["captions of image 3 is gone", "image 3 is gone"]
+    one = images()[0]
+    masked, inverted = ([dataclasses.replace(one, weights=torch.full((6, 6), weight))] for weight in (0.1, 1.0))
+    assert differences(of(pictures=masked), of(pictures=inverted)) == ["mask of image 1 changed"]
+    assert differences(of(pictures=images()[:1]), of(pictures=masked)) == ["mask of image 1 is new"]
     tables = {**ToyTextEncoder().vocabularies, "clip_g": Vocabulary(torch.ones(20, 8))}
     assert differences(of(), of(tables=tables)) == ["token table clip_g changed"]
     assert differences(of(model=digest("a")), of(model=digest("b"))) == ["model changed"]
