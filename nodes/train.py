@@ -13,7 +13,7 @@ from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.methods import METHODS
 from ..dti_core.training import TrainingConfig, start_method, train
 from ..dti_core.training.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES
-from .captions import captions_by_picture
+from .captions import captions_by_picture, prompts_of
 from .host.embeddings.owned_files import OwnedFiles
 from .host.embeddings.saved_result import save_result
 from .host.embeddings.saving import free_name
@@ -24,10 +24,13 @@ from .host.training.checks import check_concept, settings_objection
 from .host.training.memory import plan_memory
 from .host.training.memory_plan import PLAN_NAMES
 from .host.training.notes import training_notes
+from .host.training.previews import Previews
 from .host.training.run_metadata import run_metadata, text_notes
 from .host.training.run_report import RunReport
+from .host.training.run_watch import RunWatch
 from .host.training.session import training_session
 from .host.training.vae import encode_images
+from .run_picture.history import RunHistory
 from .single_values import single_values
 from .sockets import DTIEmbedding, if_exists_input, name_input, report_output, trigger_output
 
@@ -188,12 +191,35 @@ class DTITrain(io.ComfyNode):
                     "reference's 0.02. kappa is DTI's alone; magnitude is for DTI and projected AdamW.",
                     **ADVANCED,
                 ),
+                io.Int.Input(
+                    "preview_every",
+                    default=25,
+                    min=0,
+                    max=100000,
+                    optional=True,
+                    tooltip="Steps between preview images on the node. More where they would take over a tenth of the "
+                    "time. 0: none. The result is the same.",
+                    **ADVANCED,
+                ),
+                io.String.Input(
+                    "preview_prompts",
+                    multiline=True,
+                    default="",
+                    optional=True,
+                    tooltip="Prompts of the preview images, one a line, {} where the embedding goes. Empty: 'a photo "
+                    "of a {}', for a style 'a painting in the style of {}'.",
+                    **ADVANCED,
+                ),
             ],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The trained embedding."),
                 io.Custom("LOSS_MAP").Output(display_name="loss", tooltip="Losses of all steps, for Plot Loss Graph."),
                 trigger_output(),
                 report_output("Where the embedding was saved, and what was odd about the images, for Preview as Text."),
+                io.Image.Output(
+                    display_name="picture",
+                    tooltip="Previews from the start to the result, and loss and angle over the steps.",
+                ),
             ],
         )
 
@@ -206,10 +232,13 @@ class DTITrain(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, name: Sequence[str | None] = (None,), initializer: Sequence[str | None] = (None,)
+        cls,
+        name: Sequence[str | None] = (None,),
+        initializer: Sequence[str | None] = (None,),
+        preview_prompts: Sequence[str | None] = (None,),
     ) -> bool | str:
         """Refused as the graph is queued, before a checkpoint is loaded for it."""
-        return settings_objection(name[0], initializer[0]) or True
+        return settings_objection(name[0], initializer[0], preview_prompts[0]) or True
 
     @classmethod
     def execute(
@@ -235,6 +264,8 @@ class DTITrain(io.ComfyNode):
         captions: Sequence[str] = ("",),
         memory_plan: Sequence[str] = ("auto",),
         method: Sequence[str] = ("DTI",),
+        preview_every: Sequence[int] = (25,),
+        preview_prompts: Sequence[str] = ("",),
     ) -> io.NodeOutput:
         # Every input comes as a list, so that a list of images is one run and not one run each.
         lists = {key: values for key, values in locals().items() if key not in ("cls", "images", "captions")}
@@ -245,6 +276,7 @@ class DTITrain(io.ComfyNode):
             raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
         check_concept(one["clip"], config.initializer, config.n_vectors)
         by_image = captions_by_picture(captions, TEMPLATES[one["templates"]], len(pictures))
+        prompts = prompts_of(one["preview_prompts"], TEMPLATES[one["templates"]])
         name = free_name(one["name"], one["if_exists"])
         overwrite = one["if_exists"] == "replace"
 
@@ -271,17 +303,22 @@ class DTITrain(io.ComfyNode):
             texts = text_notes(by_image, TEMPLATES)
             metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"], texts)
             node_id = cls.hidden.unique_id
-            report = RunReport(name, metadata, node_id, config.steps, one["save_every"], overwrite, memory)
+            previews = Previews(text_encoder, denoiser, data[0], prompts, one["preview_every"], memory)
+            watch = RunWatch(RunHistory(config.steps, config.batch_size), previews)
+            report = RunReport(name, metadata, node_id, config.steps, one["save_every"], overwrite, memory, watch)
             with report.keeping():
                 start = start_method(config, text_encoder, states)
+                report.begin(start.result())
                 vectors = train(text_encoder, denoiser, data, config, report, memory.step_down, start)
+                report.finish(vectors)
         result = save_result(one["clip"], ConceptEmbedding(name, vectors, metadata), overwrite)
         if result.path is not None:
             cls._files.wrote(one["name"], [result.path])
-        message = "\n".join([result.message, *notes])
+        picture = watch.picture(one["vae"])
+        message = "\n".join(filter(None, [result.message, *notes, watch.note]))
         show_on_node(message, node_id)
         loss = {"loss": report.losses}
-        return io.NodeOutput(result.embedding, loss, result.trigger, message, ui=ui.PreviewText(message))
+        return io.NodeOutput(result.embedding, loss, result.trigger, message, picture, ui=ui.PreviewText(message))
 
 
 def config_of(inputs: Mapping[str, Any]) -> TrainingConfig:

@@ -129,7 +129,7 @@ class HostTextEncoder:
             tokens = {name: windows for name, windows in tokens.items() if _encoder_key(name, known) in known}
             for name, windows in tokens.items():
                 found = sum(isinstance(token, Slot) for window in windows for token, _ in window)
-                if found != n_vectors:
+                if found != n_vectors * caption.count("{}"):
                     raise RuntimeError(
                         f"The clip's tokenizer for {name} put {found} of {n_vectors} vectors of the concept into the "
                         f"caption {caption!r}. Connect the CLIP output of Load Checkpoint, without nodes that change "
