@@ -47,7 +47,8 @@ def draw_curves(
         points = [(x(step), y(value)) for step, value in zip(steps, values, strict=True) if math.isfinite(value)]
         if points:
             draw.line(points, colour, 2 * FINER, joint="curve")
-            draw.circle(points[-1], 3 * FINER, colour)  # of a single step there is no line
+            (right, end), radius = points[-1], 3 * FINER  # a single step makes no line
+            draw.ellipse((right - radius, end - radius, right + radius, end + radius), colour)
         if name:
             draw.text((left, TOP * 2 // 3), name, colour, font, anchor="lm")
             left += round(font.getlength(f"{name}  "))

@@ -74,7 +74,8 @@ class RunReport:
             self._save_checkpoint()
         picture = self._watch.step(report)
         show_on_node(f"{self._watch.lines}\n{self._memory}{self._problem}", self._node_id)
-        self._show(report.step, picture)
+        if report.step < self._steps:  # the last one is shown with the result
+            self._show(report.step, picture)
         comfy.model_management.throw_exception_if_processing_interrupted()
 
     def finish(self, vectors: Mapping[str, Tensor]) -> None:

@@ -68,7 +68,7 @@ class RunWatch:
         if is_new:
             self._preview(f"step {report.step}", report.step, report.vectors)
         is_old = now - self._drawn >= SECONDS and self._share.has_room_for(self._picture_seconds)
-        picture = self._draw() if is_new or is_old or is_last else None
+        picture = self._draw() if is_new or (is_old and not is_last) else None
         self._ended = self._clock()
         return picture
 
