@@ -77,7 +77,7 @@ def test_train_concept(editor, client):
     shown = shapes(client, run)
     assert shown.count((128, 128, 3)) == 2
     assert shown.count((256, 256, 3)) == 3  # what was found
-    assert len(shown) == 6  # and the loss graph
+    assert len(shown) == 6  # and the picture of the run
     assert (client.host.base / "models" / "embeddings" / "browser.safetensors").is_file()
     assert any("browser.safetensors" in text for text in previews(editor, run))
 

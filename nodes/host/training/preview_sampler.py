@@ -11,10 +11,10 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ....dti_core.training.backend import TextEncoder
 from .model_inputs import ModelInputs
 from .model_patches import network_patches
 from .network import Network
+from .text_encoder import HostTextEncoder
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
@@ -37,7 +37,7 @@ class PreviewSampler:
     """
 
     def __init__(
-        self, text_encoder: TextEncoder, patcher: ModelPatcher, edge: int, pixels: int, rows: Callable[[], int]
+        self, text_encoder: HostTextEncoder, patcher: ModelPatcher, edge: int, pixels: int, rows: Callable[[], int]
     ) -> None:
         self._text_encoder = text_encoder
         self._sampling = patcher.get_model_object("model_sampling")

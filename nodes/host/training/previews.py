@@ -14,13 +14,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ....dti_core.training.backend import TextEncoder
 from ....dti_core.training.data import TrainingImage
 from ...run_picture.drawing import PreviewColumn
 from .denoiser import HostDenoiser
 from .latent_decoder import latent_decoder
 from .memory import TrainingMemory, is_out_of_memory
 from .preview_sampler import PreviewSampler
+from .text_encoder import HostTextEncoder
 
 if TYPE_CHECKING:
     from comfy.sd import VAE
@@ -45,7 +45,7 @@ class Previews:
 
     def __init__(
         self,
-        text_encoder: TextEncoder,
+        text_encoder: HostTextEncoder,
         denoiser: HostDenoiser,
         image: TrainingImage,
         prompts: Sequence[str],

@@ -75,7 +75,7 @@ class HostTextEncoder:
         return token_ids(self._tokenizers, text)
 
     def encode(self, captions: Sequence[str], vectors: Mapping[str, Tensor]) -> Conditioning:
-        """See `dti_core.training.backend.TextEncoder`. Call inside `differentiable`."""
+        """See `dti_core.training.backend.TextEncoder`; a caption may do without `{}`. Call inside `differentiable`."""
         n_vectors = len(next(iter(vectors.values())))
         rows = {key: value.unbind() for key, value in vectors.items()}
         prompts = [self._tokens_of(caption, n_vectors, rows) for caption in captions]
