@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..dti_core.training.captions import check_captions
+from ..dti_core.training.captions import OBJECT_TEMPLATES, check_captions
 
 # A row of the picture each.
 MOST_PROMPTS = 8
@@ -45,3 +45,12 @@ def prompts_of(typed: str, templates: Sequence[str]) -> tuple[str, ...]:
     except ValueError as error:
         raise ValueError(f"preview_prompts: {error}") from None
     return prompts
+
+
+def prompts_objection(typed: str | None) -> str | None:
+    """What is wrong with prompts as they are typed; None for nothing, or where they come by a link."""
+    try:
+        prompts_of(typed or "", OBJECT_TEMPLATES)
+    except ValueError as error:
+        return str(error)
+    return None

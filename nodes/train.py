@@ -13,7 +13,7 @@ from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.methods import METHODS
 from ..dti_core.training import TrainingConfig, start_method, train
 from ..dti_core.training.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES
-from .captions import captions_by_picture, prompts_of
+from .captions import captions_by_picture, prompts_objection, prompts_of
 from .host.embeddings.owned_files import OwnedFiles
 from .host.embeddings.saved_result import save_result
 from .host.embeddings.saving import free_name
@@ -238,7 +238,7 @@ class DTITrain(io.ComfyNode):
         preview_prompts: Sequence[str | None] = (None,),
     ) -> bool | str:
         """Refused as the graph is queued, before a checkpoint is loaded for it."""
-        return settings_objection(name[0], initializer[0], preview_prompts[0]) or True
+        return settings_objection(name[0], initializer[0]) or prompts_objection(preview_prompts[0]) or True
 
     @classmethod
     def execute(

@@ -289,6 +289,7 @@ def test_prompts_are_lines(typed, prompts):
 
 @pytest.mark.parametrize(("typed", "message"), [("a dog", "preview_prompts: caption 1 has 0"), ("{}\n" * 9, "9 lines")])
 def test_bad_prompts_are_refused_before_a_run(typed, message):
-    from dti_pack.nodes.host.training.checks import settings_objection
+    from dti_pack.nodes.captions import prompts_objection
 
-    assert message in settings_objection("name", "dog", typed)
+    assert message in prompts_objection(typed)
+    assert prompts_objection("a {}") is None and prompts_objection(None) is None

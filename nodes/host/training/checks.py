@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ....dti_core.training.captions import OBJECT_TEMPLATES
 from ....dti_core.training.initializer import check_tokens
-from ...captions import prompts_of
 from ...prompt_name import check_embedding_name
 from .text_encoder import sub_tokenizers, token_ids
 
@@ -18,15 +16,13 @@ if TYPE_CHECKING:
 SYNTAX = re.compile(r"[()\[\]{}<>:|\\]")
 
 
-def settings_objection(name: str | None, initializer: str | None, prompts: str | None = None) -> str | None:
+def settings_objection(name: str | None, initializer: str | None) -> str | None:
     """What is wrong with these as they are typed; None for nothing, or where they come by a link."""
     try:
         if name is not None:
             check_embedding_name(name)
         if initializer is not None:
             _check_words(initializer)
-        if prompts is not None:
-            prompts_of(prompts, OBJECT_TEMPLATES)
     except ValueError as error:
         return str(error)
     return None
