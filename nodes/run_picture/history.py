@@ -49,8 +49,8 @@ class RunHistory:
         left = self._elapsed / done * (self.steps - self.numbers[-1])
         angles = ", ".join(f"{key} {values[-1]:.0f}" for key, values in self.angles.items())
         return (
-            f"step {self.numbers[-1]} of {self.steps}   loss {self.smoothed[-1]:.4f} (mean of recent steps)\n"
-            f"{self._training / (done * self._batch_size):.2g} s per image   {_duration(left)} left\n"
+            f"step {self.numbers[-1]} of {self.steps}   mean loss {self.smoothed[-1]:.4f}   "
+            f"{self._training / (done * self._batch_size):.2g} s/image   {_duration(left)} left\n"
             f"degrees from the initializer: {angles}"
         )
 

@@ -91,16 +91,23 @@ def run(models, images, node_mode, monkeypatch):
 
 
 @pytest.mark.parametrize("patched", [False, True])
-def test_a_run_is_the_same_to_the_bit_with_previews_and_without(models, run, patched):
-    """ToMe draws from the global generator in each pass."""
+def test_a_run_is_the_same_to_the_bit_with_previews_and_without(models, run, monkeypatch, patched):
+    """ToMe draws from the global generator in each pass. Nothing is loaded for a preview either."""
+    import comfy.model_management
     from comfy_extras.nodes_tomesd import TomePatchModel
 
     model = TomePatchModel.execute(models.model, 0.5).args[0] if patched else models.model
+    loads, load = [], comfy.model_management.load_models_gpu
+    monkeypatch.setattr(
+        comfy.model_management, "load_models_gpu", lambda *args, **named: (loads.append(1), load(*args, **named))
+    )
     torch.manual_seed(7)
     before = torch.get_rng_state()
     without = run(0, model)
+    assert len(loads) == 1
     assert torch.equal(torch.get_rng_state(), before)
     with_previews = run(1, model)
+    assert len(loads) == 2
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(with_previews.vectors[key], rows) for key, rows in without.vectors.items())
 
@@ -194,7 +201,7 @@ def test_previews_and_pictures_wait_until_they_take_no_more_than_their_share():
         taken = 2.0 * len(made)
         assert len(made) == 1 or made[-1][0] != step or taken <= SHARE * now[0]
     assert len(made) >= 400 * SHARE / 2 - 1  # and do come
-    assert watch.lines.startswith("step 399 of 400   loss 0.5000 (mean of recent steps)\n1 s per image   0:01 left\n")
+    assert watch.lines.startswith("step 399 of 400   mean loss 0.5000   1 s/image   0:01 left\n")
 
 
 def test_colours_are_those_of_the_hosts_previews(comfy_modules, monkeypatch):
