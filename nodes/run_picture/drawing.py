@@ -67,7 +67,7 @@ def spread(columns: Sequence[PreviewColumn], most: int) -> list[PreviewColumn]:
     return [columns[round(i * last / (most - 1))] for i in range(most)]
 
 
-def _cut(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
     """The beginning of a text that fits."""
     if font.getlength(text) <= width:
         return text

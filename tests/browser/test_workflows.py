@@ -74,7 +74,10 @@ def test_train_concept(editor, client):
     make_small(editor)
     choose(editor, "DTI_Train", name="browser", initializer="cat", steps=5, resolution=128)
     editor.page.evaluate(
-        """() => { window.previews = 0; window.comfyAPI.api.api.addEventListener("b_preview", () => window.previews++); }"""
+        """() => {
+            window.previews = 0;
+            window.comfyAPI.api.api.addEventListener("b_preview", () => window.previews++);
+        }"""
     )
     run = editor.run()
     assert editor.page.evaluate("() => window.previews") >= 2  # the start and the result

@@ -68,10 +68,11 @@ class PreviewSampler:
 
         noise = torch.randn(self._shape, generator=torch.Generator().manual_seed(SEED)).to(self._device)
         sigmas = comfy.samplers.calculate_sigmas(self._sampling, "sgm_uniform", steps).to(self._device)
-        x = self._sampling.noise_scaling(sigmas[:1], noise.expand(count, -1, -1, -1), torch.zeros_like(noise), True)
+        noise = noise.expand(count, -1, -1, -1)
+        x: Tensor = self._sampling.noise_scaling(sigmas[:1], noise, torch.zeros_like(noise), True)
         for sigma, following in pairwise(sigmas):
             denoised = []
-            for index in torch.arange(2 * count).split(self._rows()):
+            for index in torch.split(torch.arange(2 * count), self._rows()):
                 comfy.model_management.throw_exception_if_processing_interrupted()
                 noisy = x[(index % count).to(self._device)]
                 inputs = self._inputs(conditioning.select(index), noisy, framing[index])
