@@ -16,7 +16,7 @@ from ..dti_core.training.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES, besi
 from ..dti_core.training.masks import BACKGROUND_WEIGHT
 from ..dti_core.training.start import PRIORS
 from ..dti_core.training.state_folder import RESUME, check_resumable
-from .captions import captions_by_picture
+from .captions import captions_by_picture, prompts_objection, prompts_of
 from .host.embeddings.owned_files import OwnedFiles
 from .host.embeddings.saved_result import save_result
 from .host.embeddings.saving import free_name
@@ -28,11 +28,14 @@ from .host.training.kept_state import kept_state, states_folder
 from .host.training.memory import plan_memory
 from .host.training.memory_plan import PLAN_NAMES
 from .host.training.notes import training_notes
+from .host.training.previews import Previews
 from .host.training.run_metadata import run_metadata, start_notes, text_notes
 from .host.training.run_report import RunReport
+from .host.training.run_watch import RunWatch
 from .host.training.session import training_session
 from .host.training.text_encoder import check_fits
 from .host.training.vae import encode_images
+from .run_picture.history import RunHistory
 from .single_values import single_values
 from .sockets import DTIEmbedding, if_exists_input, name_input, report_output, trigger_output
 
@@ -288,12 +291,35 @@ class DTITrain(io.ComfyNode):
                     "writing, or whose sides differ. Off: as they are.",
                     **ADVANCED,
                 ),
+                io.Int.Input(
+                    "preview_every",
+                    default=25,
+                    min=0,
+                    max=100000,
+                    optional=True,
+                    tooltip="Steps between preview images on the node. More where they would take over a tenth of the "
+                    "time. 0: none. The result is the same.",
+                    **ADVANCED,
+                ),
+                io.String.Input(
+                    "preview_prompts",
+                    multiline=True,
+                    default="",
+                    optional=True,
+                    tooltip="Prompts of the preview images, one a line, {} where the embedding goes. Empty: 'a photo "
+                    "of a {}', for a style 'a painting in the style of {}'.",
+                    **ADVANCED,
+                ),
             ],
             outputs=[
                 DTIEmbedding.Output(display_name="embedding", tooltip="The trained embedding."),
                 io.Custom("LOSS_MAP").Output(display_name="loss", tooltip="Losses of all steps, for Plot Loss Graph."),
                 trigger_output(),
                 report_output("Where the embedding was saved, and what was odd about the images, for Preview as Text."),
+                io.Image.Output(
+                    display_name="picture",
+                    tooltip="Previews from the start to the result, and loss and angle over the steps.",
+                ),
             ],
         )
 
@@ -311,10 +337,12 @@ class DTITrain(io.ComfyNode):
         initializer: Sequence[str | None] = (None,),
         noise_start: Sequence[float | None] = (None,),
         noise_end: Sequence[float | None] = (None,),
+        preview_prompts: Sequence[str | None] = (None,),
     ) -> bool | str:
         """Refused as the graph is queued, before a checkpoint is loaded for it."""
         noise_range = {"noise_start": noise_start[0], "noise_end": noise_end[0]}
-        return settings_objection(name[0], initializer[0], noise_range) or True
+        objection = settings_objection(name[0], initializer[0], noise_range)
+        return objection or prompts_objection(preview_prompts[0]) or True
 
     @classmethod
     def execute(
@@ -351,6 +379,8 @@ class DTITrain(io.ComfyNode):
         class_word: Sequence[bool] = (False,),
         caption_dropout: Sequence[float] = (Options.caption_dropout,),
         mirror: Sequence[bool] = (False,),
+        preview_every: Sequence[int] = (25,),
+        preview_prompts: Sequence[str] = ("",),
     ) -> io.NodeOutput:
         # Every input comes as a list, so that a list of images is one run and not one run each.
         lists = {key: values for key, values in locals().items() if key not in ("cls", "images", "captions", "masks")}
@@ -364,7 +394,10 @@ class DTITrain(io.ComfyNode):
         if one["start_from"] is not None:
             check_fits(one["clip"], one["start_from"])
         typed = captions_by_picture(captions, TEMPLATES[one["templates"]], len(pictures))
+        prompts = prompts_of(one["preview_prompts"], TEMPLATES[one["templates"]])
         by_image = [beside_class_word(texts, config.initializer) if one["class_word"] else texts for texts in typed]
+        if one["class_word"]:
+            prompts = beside_class_word(prompts, config.initializer)
         n_texts = len({caption for several in by_image for caption in several}) + bool(config.options.caption_dropout)
         name = free_name(one["name"], one["if_exists"])
         overwrite = one["if_exists"] == "replace"
@@ -403,11 +436,19 @@ class DTITrain(io.ComfyNode):
             node_id = cls.hidden.unique_id
             start = start_method(config, text_encoder, states, one["start_from"], one["prior"])
             kept = kept_state(one, config, data, pictures, text_encoder.vocabularies)
-            report = RunReport(name, metadata, node_id, config.steps, one["save_every"], overwrite, memory, kept.hint)
+            previews = Previews(text_encoder, denoiser, data[0], prompts, one["preview_every"], memory)
+            watch = RunWatch(RunHistory(config.steps, config.batch_size), previews)
+            report = RunReport(
+                name, metadata, node_id, config.steps, one["save_every"], overwrite, memory, watch, kept.hint
+            )
             report.losses += kept.losses
+            if kept.resumed is not None:
+                kept.resumed.put_into(start)
             with report.keeping(), kept.keeping():
+                report.begin(start.result(), len(kept.losses))
                 on_step = kept.before(report)
                 vectors = train(text_encoder, denoiser, data, config, on_step, memory.step_down, start, kept.resumed)
+                report.finish(vectors)
         result = save_result(one["clip"], ConceptEmbedding(name, vectors, metadata), overwrite)
         if result.path is not None:
             kept.finish()
@@ -415,10 +456,12 @@ class DTITrain(io.ComfyNode):
         if one["class_word"]:
             prompt = f"embedding:{result.embedding.name} {config.initializer}"
             notes.append(f"Trained with the class word behind it: write {prompt!r} into prompts.")
-        message = "\n".join([result.message, *kept.notes(), *report.left_out(), *notes])
+        picture = watch.picture(one["vae"])
+        said = [result.message, *kept.notes(), *report.left_out(), *notes, watch.note]
+        message = "\n".join(filter(None, said))
         show_on_node(message, node_id)
         loss = {"loss": report.losses}
-        return io.NodeOutput(result.embedding, loss, result.trigger, message, ui=ui.PreviewText(message))
+        return io.NodeOutput(result.embedding, loss, result.trigger, message, picture, ui=ui.PreviewText(message))
 
 
 def config_of(inputs: Mapping[str, Any]) -> TrainingConfig:

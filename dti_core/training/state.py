@@ -47,6 +47,15 @@ class TrainingState:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     delivered: bool = False
 
+    def put_into(self, method: Method) -> None:
+        """Bring a method to this state. Raises ValueError where it is another one, or has other shapes."""
+        try:
+            method.load_state_dict(copy.deepcopy(dict(self.method)))
+        except KeyError as error:
+            raise ValueError(
+                f"The state is of another method: it has no {error}. Resume with the method it came from."
+            ) from error
+
 
 class Run:
     """What changes from step to step, and is made to change by the loop.
@@ -72,12 +81,7 @@ class Run:
 
     def go_on_from(self, state: TrainingState) -> None:
         """Raises ValueError where the state's method is another or has other shapes."""
-        try:
-            self.method.load_state_dict(copy.deepcopy(dict(state.method)))
-        except KeyError as error:
-            raise ValueError(
-                f"The state is of another method: it has no {error}. Resume with the method it came from."
-            ) from error
+        state.put_into(self.method)
         self.generator.set_state(state.generator.clone())
         self.scale.go_on_at(state.loss_scale)
         # Fewer where there is less memory than before.

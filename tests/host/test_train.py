@@ -81,6 +81,24 @@ def test_a_word_is_learned_saved_and_painted(client, checkpoint):
     assert steps_shown(run.events)[-1] == 6
 
 
+def test_previews_arrive_while_it_trains_and_change_nothing(client, checkpoint):
+    settings = {**QUICK, "preview_prompts": "a photo of a {}\na {} on the beach"}
+    graph = train(checkpoint, "photographs", name="watched", **settings, preview_every=1)
+    graph["shown"] = node("PreviewImage", images=["train", 4])
+    run = client.run(graph)
+    first, *others = (index for index, event in enumerate(run.events) if event["type"] == "preview")
+    begun = next(i for i, event in enumerate(run.events) if steps_shown([event]) and event["data"]["value"] == 1)
+    assert first < begun and others
+    shown = [np.asarray(Image.open(io.BytesIO(run.events[index]["data"]["image"]))) for index in (first, others[-1])]
+    assert shown[0].shape == shown[1].shape
+    assert (shown[0] != shown[1]).any()
+    (picture,) = client.images(run, "shown")
+    assert picture.shape[1] == shown[0].shape[1]
+    client.run(train(checkpoint, "photographs", name="unwatched", **settings, preview_every=0))
+    tensors = [header_and_tensors(saved(client, name))[1] for name in ("watched", "unwatched")]
+    assert tensors[0] == tensors[1]
+
+
 @pytest.mark.parametrize(
     ("method", "norm"),
     [

@@ -76,9 +76,9 @@ def test_a_state_that_cannot_be_written_ends_nothing_and_is_said(output: Path) -
     assert keeper.notes() == [] and files(output) == ["dti_states/dog/run-1/step-1.safetensors"]
 
 
-def test_steps_that_came_to_nothing_are_counted(comfy_modules: None) -> None:
+def test_steps_that_came_to_nothing_are_counted(load_models: object) -> None:
     report = importlib.import_module("dti_pack.nodes.host.training.run_report").RunReport
-    run = report("dog", {}, "7", steps=4, save_every=0, overwrite=False, memory="")
+    run = report("dog", {}, "7", steps=4, save_every=0, overwrite=False, memory="", watch=None)
     assert run.left_out() == []
     run.losses += (0.5, float("nan"), float("inf"))
     assert run.left_out() == ["2 of 3 steps were left out: their loss was not a finite number"]

@@ -30,6 +30,7 @@ class HostDenoiser:
     """
 
     def __init__(self, patcher: ModelPatcher, patches: Sequence[Patch] | None = None) -> None:
+        self.patcher = patcher
         self._model = patcher.model
         self._sampling = patcher.get_model_object("model_sampling")
         self._is_resampled = "model_sampling" in patcher.object_patches
