@@ -176,6 +176,17 @@ def test_stop_inside_a_preview_takes_effect_before_its_next_pass(run, monkeypatc
     assert said == ["Stopped; step 1 is saved to stopped-step1.safetensors"]
 
 
+def test_a_run_that_goes_on_begins_with_its_step(load_models):
+    from dti_pack.nodes.host.training.run_watch import RunWatch
+    from dti_pack.nodes.run_picture.history import RunHistory
+
+    made = []
+    previews = SimpleNamespace(columns=(), prompts=(), add=lambda *what: made.append(what))
+    for step in (0, 7):
+        RunWatch(RunHistory(10, 1), previews).begin({}, step)
+    assert made == [("start", 0, {}), ("step 7", 7, {})]
+
+
 def test_previews_and_pictures_wait_until_they_take_no_more_than_their_share(load_models):
     from dti_pack.dti_core.training import StepReport
     from dti_pack.nodes.host.training.run_watch import SHARE, RunWatch
