@@ -17,8 +17,12 @@ from PIL import Image
 
 from comfy_host.process import Host
 
-Event = dict[str, Any]  # {"type": "progress", "data": {"value": 3, "max": 20, "node": "5", ...}}
+# {"type": "progress", "data": {"value": 3, "max": 20, "node": "5", ...}}, and for an image while a node is at work
+# {"type": "preview", "data": {"image": the bytes of a JPEG or PNG}}.
+Event = dict[str, Any]
 Prompt = Mapping[str, Mapping[str, Any]]  # API format: node id -> {"class_type": ..., "inputs": {...}}
+
+PREVIEW_IMAGE = 1  # the host's number for it, in four bytes; four more say which format
 
 
 class HostError(Exception):
@@ -137,7 +141,9 @@ class Client:
                 continue
             except (websocket.WebSocketConnectionClosedException, ConnectionError) as error:
                 raise HostError(f"The host went away. The end of its log:\n{self.host.log_tail()}") from error
-            if isinstance(message, bytes):  # a preview image
+            if isinstance(message, bytes):
+                if int.from_bytes(message[:4], "big") == PREVIEW_IMAGE:
+                    yield {"type": "preview", "data": {"image": message[8:]}}
                 continue
             event = json.loads(message)
             data = event.get("data") or {}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..dti_core.training.captions import check_captions
+from ..dti_core.training.captions import OBJECT_TEMPLATES, check_captions
+
+# A row of the picture each.
+MOST_PROMPTS = 8
 
 
-def captions_by_picture(
-    typed: Sequence[str], templates: Sequence[str], n_pictures: int
-) -> tuple[tuple[str, ...], ...]:
+def captions_by_picture(typed: Sequence[str], templates: Sequence[str], n_pictures: int) -> tuple[tuple[str, ...], ...]:
     """What may be said of each image.
 
     A text is a list of captions, one a line; an empty one stands for `templates`. One text fits any image,
@@ -32,3 +33,24 @@ def captions_by_picture(
         except ValueError as error:
             raise ValueError(f"image {number}: {error}") from None
     return by_text
+
+
+def prompts_of(typed: str, templates: Sequence[str]) -> tuple[str, ...]:
+    """The prompts of previews, one a line; empty for the first of `templates`. Raises ValueError for bad ones."""
+    prompts = tuple(line.strip() for line in typed.splitlines() if line.strip()) or (templates[0],)
+    if len(prompts) > MOST_PROMPTS:
+        raise ValueError(f"preview_prompts has {len(prompts)} lines; give {MOST_PROMPTS} at most.")
+    try:
+        check_captions(prompts)
+    except ValueError as error:
+        raise ValueError(f"preview_prompts: {error}") from None
+    return prompts
+
+
+def prompts_objection(typed: str | None) -> str | None:
+    """What is wrong with prompts as they are typed; None for nothing, or where they come by a link."""
+    try:
+        prompts_of(typed or "", OBJECT_TEMPLATES)
+    except ValueError as error:
+        return str(error)
+    return None

@@ -119,5 +119,5 @@ def _save_error(error: OSError, path: Path) -> OSError:
     if error.errno == errno.EEXIST and path.is_file():
         advice = "an embedding of this name exists and was kept; choose another name or allow overwriting"
     else:
-        advice = f"the embedding was not saved ({error.strerror}); free some space or choose another folder"
+        advice = f"the file was not saved ({error.strerror}); free some space or choose another folder"
     return OSError(error.errno, advice, str(path))

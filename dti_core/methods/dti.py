@@ -21,7 +21,7 @@ NORM_MEMORY = 0.9
 class DTI:
     """Unit directions v on the sphere, moved by Riemannian SGD under a von Mises-Fisher prior; the norm m* is fixed.
 
-    directions: v_0 and mu, unit rows `[n_vectors, dim]` by encoder key (lines 2 and 3).
+    directions: mu, unit rows `[n_vectors, dim]` by encoder key (line 3), and v_0 too (line 2) without `start`.
     magnitudes: m*, `[n_vectors, 1]` by encoder key (eq. 1).
     learning_rate: eta, the tangent of the angle of a step, which is the same turn at every width.
     kappa: concentration of the prior (eq. 5), 0 for none.
@@ -29,6 +29,7 @@ class DTI:
     Beside the paper:
     kappa_share: kappa as a share of the running mean of the data gradient's norm; replaces kappa where above 0.
     average_after: the result is the mean direction of all steps after this one; None takes the last step.
+    start: v_0 where it is not mu.
     """
 
     learning_rate: ClassVar[float] = 0.04
@@ -42,9 +43,10 @@ class DTI:
         kappa: float,
         kappa_share: float = 0.0,
         average_after: int | None = None,
+        start: Mapping[str, Tensor] | None = None,
     ) -> None:
         self._mu, self._magnitudes = directions, magnitudes
-        self._v = {key: torch.nn.Parameter(rows.clone()) for key, rows in directions.items()}
+        self._v = {key: torch.nn.Parameter(rows.clone()) for key, rows in (start or directions).items()}
         self._rate, self._kappa_share, self._average_after = learning_rate, kappa_share, average_after
         self._optimizer = RiemannianSGD(
             [{"params": [v], "mu": self._mu[key]} for key, v in self._v.items()], lr=learning_rate, kappa=kappa
@@ -91,9 +93,19 @@ class DTI:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         put_back(self._v, state["v"])
         put_back(self._sum, state["sum"])
+        kappas = [group["kappa"] for group in self._optimizer.param_groups]
         self._optimizer.load_state_dict(state["optimizer"])
+        for group, mu, kappa in zip(self._optimizer.param_groups, self._mu.values(), kappas, strict=True):
+            # This run's own, where it is to go on with another prior.
+            group["mu"] = mu
+            if not self._kappa_share:
+                group["kappa"] = kappa
         self._steps = state["steps"]
         self._gradient_norms = dict(state["gradient_norms"])
+        if self._average_after is None or self._steps <= self._average_after:
+            # Of a run that was to end sooner.
+            for total in self._sum.values():
+                total.zero_()
 
     def _found(self) -> dict[str, Tensor]:
         """Unit rows: the last ones, or the mean of those since `average_after`."""

@@ -18,7 +18,11 @@ class Options:
     average: the result is the mean direction of that many last steps; 0 takes the last one.
     decay: of the learning rate over the steps: one of DECAYS.
     decay_floor: share of the learning rate that a decay comes down to; 0 for nothing.
-    stratified: each image of a batch takes its noise level from another part of the schedule.
+    stratified: each image of a batch takes its noise level from another part of the range.
+    noise_start, noise_end: the part of the noise schedule to train on, in ComfyUI's percent (`percent_to_sigma` of
+        its model_sampling, as in ConditioningSetTimestepRange): 0 is the noisiest level, 1 the cleanest.
+    caption_dropout: share of images whose caption is the embedding alone. An empty caption, as other trainers drop to,
+        would train nothing here: the embedding is all that is trained, and would not be in it.
     """
 
     magnitude_factor: float = 1.0
@@ -27,6 +31,9 @@ class Options:
     decay: str = "none"
     decay_floor: float = 0.0
     stratified: bool = False
+    noise_start: float = 0.0
+    noise_end: float = 1.0
+    caption_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.magnitude_factor) and self.magnitude_factor > 0):
@@ -41,6 +48,14 @@ class Options:
             raise ValueError(f"decay_floor is {self.decay_floor}; it has to be from 0 (to nothing) to 1 (no decay).")
         if self.decay_floor and self.decay == "none":
             raise ValueError(f"decay_floor is {self.decay_floor} without a decay; choose one, or leave the floor at 0.")
+        if not 0 <= self.caption_dropout <= 1:
+            raise ValueError(f"caption_dropout is {self.caption_dropout}; it has to be from 0 (never) to 1 (always).")
+        if not 0 <= self.noise_start < self.noise_end <= 1:
+            raise ValueError(
+                f"noise_start is {self.noise_start} and noise_end is {self.noise_end}; they go from 0 (the noisiest "
+                "level) to 1 (the cleanest), and the start comes first. 0 and 1 train on the whole schedule, 0.2 and 1 "
+                "on all but its noisiest fifth."
+            )
 
     def in_use(self) -> dict[str, Any]:
         """Those that are not neutral."""

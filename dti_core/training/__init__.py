@@ -3,5 +3,6 @@
 from .config import StepReport, TrainingConfig
 from .loop import train
 from .start import start_method
+from .state import TrainingState, load_state, save_state
 
-__all__ = ["StepReport", "TrainingConfig", "start_method", "train"]
+__all__ = ["StepReport", "TrainingConfig", "TrainingState", "load_state", "save_state", "start_method", "train"]

@@ -78,11 +78,19 @@ class Denoiser(Protocol):
         """Noise levels `[B]` for `u` (`[B]`, in [0, 1)), uniform over the training schedule."""
 
     def loss(
-        self, latents: Tensor, conditioning: Conditioning, sigma: Tensor, noise: Tensor, framing: Tensor
+        self,
+        latents: Tensor,
+        conditioning: Conditioning,
+        sigma: Tensor,
+        noise: Tensor,
+        framing: Tensor,
+        weights: Tensor | None = None,
     ) -> Tensor:
         """The network's own training error per sample, `[B]` float32.
 
         latents and noise are `[B, C, H, W]`, unscaled as a VAE gives them, conditioning has B rows, sigma is
         `[B]`. framing is int64 `[B, 6]` in pixels: height and width of the image before it was resized,
         top and left of the crop, height and width of the crop (SDXL's size conditioning).
+        weights, given only where images have masks: `[B, 1, H, W]` float32, of each latent's error in its sample's
+        mean.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 # Textual Inversion's ImageNet templates, as the DTI reference uses them (src/dti/constants.py of kunheek/dti).
@@ -55,6 +56,17 @@ STYLE_TEMPLATES = (
     "a weird painting in the style of {}",
     "a large painting in the style of {}",
 )
+
+
+# What is left of a caption without its words.
+EMBEDDING_ALONE = "{}"
+
+
+def beside_class_word(captions: Sequence[str], word: str) -> tuple[str, ...]:
+    """The captions with `word` behind the concept, "a {} dog", where it does not stand there already."""
+    word = " ".join(word.split())
+    followed = re.compile(r"\{\}\s+" + re.escape(word) + r"(?!\w)", re.IGNORECASE)
+    return tuple(text if followed.search(text) else text.replace("{}", f"{{}} {word}") for text in captions)
 
 
 def check_captions(captions: Sequence[str]) -> None:

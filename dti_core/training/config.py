@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from ..methods import METHODS, Options
+from .state import TrainingState
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class StepReport:
     step: 1 for the first. loss: batch mean. vectors: what would be kept if this was the last step, by encoder key,
     `[n_vectors, dim]` float32 on the CPU. angle_to_prior, data_gradient_norm, moved: as `Movement` of the method;
     for DTI the degrees between v and mu, and the norm of dL/dv, to be held against kappa.
+    state: to resume from, after this step or the last one whose loss and gradient were finite.
     """
 
     step: int
@@ -88,3 +90,4 @@ class StepReport:
     angle_to_prior: Mapping[str, float]
     data_gradient_norm: Mapping[str, float]
     moved: bool
+    state: TrainingState

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 
@@ -14,6 +15,10 @@ from .config import StepReport, TrainingConfig
 from .data import Batch, TrainingImage, draw_batch
 from .loss_scale import LossScale
 from .start import start_method
+from .state import Run, TrainingState
+
+# Steps in a row without a finite loss and gradient. A loss scale comes down from its largest value in 24.
+MOST_BROKEN_STEPS = 25
 
 
 def _give_up(error: RuntimeError) -> int:
@@ -28,6 +33,7 @@ def train(
     on_step: Callable[[StepReport], None] = lambda report: None,
     spare_memory: Callable[[RuntimeError], int] = _give_up,
     method: Method | None = None,
+    resume: TrainingState | None = None,
 ) -> dict[str, Tensor]:
     """Train the vectors of a concept. Batches depend on the seed alone, so that all methods see the same.
 
@@ -39,35 +45,55 @@ def train(
         spare_memory: called with the error of a step that failed, when all that the step held is released; returns
             the images per pass with which the same step is tried again, or raises what ends the run.
         method: at its start; None for the one that `config` names.
+        resume: the state to go on from, of the same images, model and settings (`fingerprints.differences` tells);
+            then the vectors are those of the run that was not stopped. It may be of a run of fewer steps.
 
     Returns:
         The vectors by encoder key, `[n_vectors, dim]` float32 on the CPU.
 
     Raises:
-        ValueError: no images, unequal image sizes, or an initializer the vocabulary does not carry.
+        ValueError: no images, unequal image sizes, an initializer the vocabulary does not carry, or a state that
+            does not fit.
+        FloatingPointError: `MOST_BROKEN_STEPS` steps in a row, or all there are, gave no finite loss and gradient.
     """
     _check_images(images)
     if method is None:
         method = start_method(config, text_encoder)
-    generator = torch.Generator().manual_seed(config.seed)
-    scale = LossScale(denoiser.loss_scale)
-    microbatch_size = config.microbatch_size or config.batch_size
+    run = Run(
+        method,
+        torch.Generator().manual_seed(config.seed),
+        LossScale(denoiser.loss_scale),
+        config.microbatch_size or config.batch_size,
+    )
+    if resume is not None:
+        _check_steps(resume, config)
+        run.go_on_from(resume)
 
-    for step in range(1, config.steps + 1):
-        batch = draw_batch(images, config.batch_size, generator, config.options.stratified)
+    good, broken = run.state(config.steps), 0
+    for step in range(good.step + 1, config.steps + 1):
+        batch = draw_batch(images, config.batch_size, run.generator, config.options)
         while True:
             method.zero_grad()
             vectors = method.vectors()
             try:
-                loss, gradients = _add_gradients(text_encoder, denoiser, batch, vectors, microbatch_size, scale.value)
+                loss, gradients = _add_gradients(
+                    text_encoder, denoiser, batch, vectors, run.microbatch_size, run.scale.value
+                )
                 break
             except RuntimeError as error:
                 traceback.clear_frames(error.__traceback__)  # they hold what the step has allocated
-                microbatch_size = spare_memory(error)
+                run.microbatch_size = spare_memory(error)
 
-        scale.update(gradients)
+        run.scale.update(gradients)
         movement = method.step(config.options.rate_share(step, config.steps))
-        on_step(StepReport(step, loss, method.result(), movement.angle, movement.gradient_norm, movement.moved))
+        run.losses.append(loss)
+        if _are_finite(loss, gradients):
+            good, broken = run.state(config.steps), 0
+        else:
+            broken += 1
+        on_step(StepReport(step, loss, method.result(), movement.angle, movement.gradient_norm, movement.moved, good))
+        if broken == min(MOST_BROKEN_STEPS, config.steps):
+            raise _broken(broken, loss, good.step)
     return method.result()
 
 
@@ -89,6 +115,7 @@ def _add_gradients(
     caption_index = caption_index.to(device)
     latents, noise = batch.latents.to(device), batch.noise.to(device)
     sigma = denoiser.sigmas(batch.u).to(device)
+    weights = None if batch.weights is None else batch.weights.to(device)
     inputs = {key: value.detach().to(device).requires_grad_() for key, value in vectors.items()}
     conditioning = text_encoder.encode(captions, inputs)
     leaf = conditioning.detached()
@@ -97,8 +124,9 @@ def _add_gradients(
     loss = torch.zeros(1, device=device)
     for start in range(0, batch_size, microbatch_size):
         rows = slice(start, start + microbatch_size)
+        weighted = {} if weights is None else {"weights": weights[rows]}
         losses = denoiser.loss(
-            latents[rows], leaf.select(caption_index[rows]), sigma[rows], noise[rows], batch.framing[rows]
+            latents[rows], leaf.select(caption_index[rows]), sigma[rows], noise[rows], batch.framing[rows], **weighted
         )
         torch.autograd.backward(losses.sum() * (loss_scale / batch_size))
         loss += losses.detach().sum() / batch_size
@@ -113,9 +141,31 @@ def _add_gradients(
     return float(parts[0]), gradients
 
 
+def _are_finite(loss: float, gradients: Sequence[Tensor]) -> bool:
+    return math.isfinite(loss) and all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+
+
+def _broken(count: int, loss: float, good: int) -> FloatingPointError:
+    return FloatingPointError(
+        f"The loss or its gradient was not a finite number in {count} steps in a row (the last loss is {loss}), so "
+        f"training stopped; step {good} is the last good one. Try the model in bf16 or fp32 instead of fp16, a lower "
+        "resolution, or without LoRAs and patches."
+    )
+
+
+def _check_steps(state: TrainingState, config: TrainingConfig) -> None:
+    if state.step > config.steps:
+        raise ValueError(
+            f"The state to resume from is at step {state.step}, and steps is {config.steps}: set steps to "
+            f"{state.step} or more, or train from the start."
+        )
+
+
 def _check_images(images: Sequence[TrainingImage]) -> None:
     if not images:
         raise ValueError("There are no images to train on. Connect 3 to 6 images of the subject or style.")
     edges = {min(image.mean.shape[-2:]) for image in images}
     if len(edges) > 1:
         raise ValueError(f"The latents' short sides differ: {sorted(edges)}. Resize all images to one resolution.")
+    if len({image.weights is None for image in images}) > 1:
+        raise ValueError("Some images have weights of the loss and some have none. Give masks for all images, or none.")

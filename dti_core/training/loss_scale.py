@@ -21,6 +21,11 @@ class LossScale:
         self.value = value
         self._is_needed = value != 1.0
 
+    def go_on_at(self, value: float) -> None:
+        """Take the scale of a run that goes on; not where either network needs none."""
+        if self._is_needed and value != 1.0:
+            self.value = value
+
     def update(self, gradients: Sequence[Tensor]) -> None:
         """Halve the scale where a gradient is not finite, double it where all are zero: they underflowed."""
         if not self._is_needed:

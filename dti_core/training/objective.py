@@ -39,9 +39,16 @@ def velocity_error(denoised: Tensor, x0: Tensor, sigma: Tensor, sigma_data: floa
     return (x0.float() - denoised.float()) * torch.sqrt(column**2 + sigma_data**2) / (column * sigma_data)
 
 
-def per_sample_mse(error: Tensor) -> Tensor:
-    """Mean square over everything but the batch: `[B, ...]` to `[B]`."""
-    return error.flatten(1).square().mean(dim=1)
+def per_sample_mse(error: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean square over everything but the batch: `[B, C, H, W]` to `[B]`.
+
+    weights: `[B, 1, H, W]`. Each sample is divided by the sum of its own, so that a small subject counts as much as a
+    large one.
+    """
+    if weights is None:
+        return error.flatten(1).square().mean(dim=1)
+    squares = error.square().mean(dim=1, keepdim=True)
+    return (weights * squares).flatten(1).sum(dim=1) / weights.flatten(1).sum(dim=1)
 
 
 def _column(sigma: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -22,6 +24,11 @@ def check_pixels(pixels: Tensor, which: str) -> None:
         raise ValueError(f"{which} is {shape[1]} x {shape[0]} pixels; the least is {LEAST_EDGE} x {LEAST_EDGE}.")
     if not torch.isfinite(pixels).all():
         raise ValueError(f"{which} holds values that are not numbers (NaN or infinite). Load or make it again.")
+
+
+def with_mirrored(planes: Sequence[Tensor]) -> list[Tensor]:
+    """Images `[H, W, 3]` or masks `[H, W]`, and behind them all of them with left and right changed over."""
+    return [*planes, *(plane.flip(1) for plane in planes)]
 
 
 def resize_short_side(pixels: Tensor, resolution: int, multiple: int = 8) -> Tensor:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from .. import sphere
+from ..embedding import ConceptEmbedding
+from ..files.embedding_file import check_widths
 from ..merging import repeated
 from ..methods import DTI, METHODS, CrossInit, Method, ProjectedAdamW, TextualInversion
 from ..methods.relative_rate import coordinate_of
@@ -13,36 +16,70 @@ from .backend import TextEncoder
 from .config import TrainingConfig
 from .initializer import start_from_word
 
+PRIORS = ("initializer", "start_from")
+
 
 def start_method(
-    config: TrainingConfig, text_encoder: TextEncoder, hidden_states: Mapping[str, Tensor] | None = None
+    config: TrainingConfig,
+    text_encoder: TextEncoder,
+    hidden_states: Mapping[str, Tensor] | None = None,
+    start_from: ConceptEmbedding | None = None,
+    prior: str = "initializer",
 ) -> Method:
     """The method that `config` names, at its start.
 
     hidden_states: what the text encoders make of the initializer, `[n_tokens, dim]` by encoder key, from which
         CrossInit starts; no other method asks for them.
+    start_from: an embedding to start from instead; where the method keeps the norm, its directions at m*.
+    prior: one of PRIORS, where DTI's prior direction comes from.
+
+    Raises ValueError where `start_from` does not fit the model, or has another number of vectors.
     """
-    start = start_from_word(
-        config.initializer,
-        text_encoder.token_ids(config.initializer),
-        text_encoder.vocabularies,
-        config.magnitude,
-        config.n_vectors,
-    )
-    rows = {key: s.rows for key, s in start.items()}
-    directions = {key: s.direction for key, s in start.items()}
+    if prior not in PRIORS:
+        raise ValueError(f"prior is {prior!r}; choose one of {', '.join(PRIORS)}.")
+    ids, tables = text_encoder.token_ids(config.initializer), text_encoder.vocabularies
+    n_vectors = config.n_vectors
+    if start_from is not None:
+        check_widths(start_from, {key: table.dim for key, table in tables.items()})
+        n_vectors = _number_of_vectors(start_from, config, max(map(len, ids.values()), default=0))
+    start = start_from_word(config.initializer, ids, tables, config.magnitude, n_vectors)
+    rows = {key: s.rows if start_from is None else start_from.vectors[key] for key, s in start.items()}
+    directions = {key: s.direction if start_from is None else sphere.projx(rows[key]) for key, s in start.items()}
     magnitudes = {key: s.magnitude * config.options.magnitude_factor for key, s in start.items()}
     kind = METHODS[config.method]
     if kind is DTI:
+        mu = directions if prior == "start_from" else {key: s.direction for key, s in start.items()}
         share, average = config.options.kappa_share, config.options.average
         average_after = config.steps - average if average else None
-        return DTI(directions, magnitudes, config.rate, config.kappa, share, average_after)
-    coordinates = {key: coordinate_of(vocabulary) for key, vocabulary in text_encoder.vocabularies.items()}
+        return DTI(mu, magnitudes, config.rate, config.kappa, share, average_after, directions)
+    coordinates = {key: coordinate_of(vocabulary) for key, vocabulary in tables.items()}
     if kind is ProjectedAdamW:
         return ProjectedAdamW(directions, magnitudes, config.rate, coordinates)
-    if kind is CrossInit:
+    if kind is CrossInit and start_from is None:
         if hidden_states is None:
             raise ValueError("CrossInit starts at what the text encoders make of the initializer; give hidden_states.")
-        states = {key: repeated(hidden_states[key], len(rows[key])) for key in rows}
-        return CrossInit(states, config.rate, coordinates)
+        rows = {key: repeated(hidden_states[key], len(rows[key])) for key in rows}
+    if kind is CrossInit:
+        return CrossInit(rows, config.rate, coordinates)
     return TextualInversion(rows, config.rate, coordinates)
+
+
+def _number_of_vectors(embedding: ConceptEmbedding, config: TrainingConfig, longest: int) -> int:
+    if len(set(embedding.counts.values())) > 1:
+        counts = ", ".join(f"{key} {count}" for key, count in embedding.counts.items())
+        raise ValueError(
+            f"The embedding to start from, {embedding.name!r}, has different numbers of vectors ({counts}), and "
+            "training takes one number for all encoders. Start from another."
+        )
+    count = embedding.n_vectors
+    if config.n_vectors not in (0, count):
+        raise ValueError(
+            f"n_vectors is {config.n_vectors}, and the embedding to start from, {embedding.name!r}, has {count}. Set "
+            "n_vectors to 0: the embedding decides."
+        )
+    if longest > count:
+        raise ValueError(
+            f"The initializer {config.initializer!r} is {longest} tokens long, and the embedding to start from, "
+            f"{embedding.name!r}, has {count} vectors. Give a word of at most {count}."
+        )
+    return count

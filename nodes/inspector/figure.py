@@ -20,11 +20,10 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from torch import Tensor
 
 from ...dti_core.analysis.norms import LONG, VERY_LONG
+from ..palette import COLOURS
 from .inspection import EncoderInspection
 from .norm_text import times_text
 
-# Okabe and Ito's palette for all kinds of colour vision, without yellow, which is too faint on white.
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
 WORDS = "#9A9A9A"
 LONG_BAND, VERY_LONG_BAND = "#FFF3D6", "#FBDDD3"

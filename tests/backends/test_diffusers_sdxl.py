@@ -196,6 +196,25 @@ def test_images_are_the_posterior_of_the_vae(pipe, images) -> None:
     assert pipe.vae.dtype == torch.bfloat16
 
 
+def test_masks_are_weights_of_the_loss_and_mirrored_with_their_images(pipe, images) -> None:
+    masks = [torch.zeros(image.shape[:2]) for image in images]
+    for mask in masks:
+        mask[:, :48] = 1
+    encoded = encode_images(pipe, images, 64, [("a {}",)] * 2, masks, 0.25)
+    assert [tuple(image.weights.shape) for image in encoded] == [(8, 11), (13, 8)]
+    assert encoded[0].weights[0, 0] == 1 and encoded[0].weights[0, -1] == pytest.approx(0.25)
+    mirrored = encode_images(pipe, images, 64, [("a {}",), ("b {}",)], masks, 0.25, mirror=True)
+    assert [image.captions for image in mirrored] == [("a {}",), ("b {}",)] * 2
+    assert torch.equal(mirrored[0].mean, encoded[0].mean) and not torch.equal(mirrored[2].mean, encoded[0].mean)
+    assert torch.equal(mirrored[2].weights, encoded[0].weights.flip(1))
+    plain, masked = (train_on_pipeline(pipe, images, CONFIG, resolution=64, masks=given) for given in ((), masks))
+    assert "dti.background_weight" not in plain.metadata and "dti.mirror" not in plain.metadata
+    assert masked.metadata["dti.background_weight"] == "0.1"
+    assert (plain.vectors["clip_l"] - masked.vectors["clip_l"]).abs().max() > 1e-3
+    with pytest.raises(ValueError, match="got 1 masks for 2 images"):
+        train_on_pipeline(pipe, images, CONFIG, resolution=64, masks=masks[:1])
+
+
 def test_the_example_trains(pipe, tmp_path) -> None:
     image_module = pytest.importorskip("PIL.Image")
     pipe.save_pretrained(tmp_path / "pipeline")

@@ -73,11 +73,19 @@ def test_train_concept(editor, client):
     editor.load(WORKFLOWS / "train_concept.json")
     make_small(editor)
     choose(editor, "DTI_Train", name="browser", initializer="cat", steps=5, resolution=128)
+    editor.page.evaluate(
+        """() => {
+            window.previews = 0;
+            window.comfyAPI.api.api.addEventListener("b_preview", () => window.previews++);
+        }"""
+    )
     run = editor.run()
+    assert editor.page.evaluate("() => window.previews") >= 2  # the start and the result
+    assert editor.page.evaluate("() => app.graph._nodes.find(node => node.type === 'DTI_Train').imgs.length") == 1
     shown = shapes(client, run)
     assert shown.count((128, 128, 3)) == 2
     assert shown.count((256, 256, 3)) == 3  # what was found
-    assert len(shown) == 6  # and the loss graph
+    assert len(shown) == 6  # and the picture of the run
     assert (client.host.base / "models" / "embeddings" / "browser.safetensors").is_file()
     assert any("browser.safetensors" in text for text in previews(editor, run))
 
@@ -108,7 +116,9 @@ def test_train_concept_is_shipped_with_the_defaults(editor, client):
     settings = {name: value for name, value in train["inputs"].items() if name not in linked}
     inputs = client.get("/object_info/DTI_Train")["DTI_Train"]["input"]
     fields = {**inputs["required"], **inputs["optional"]}
-    assert settings == {name: fields[name][1]["default"] for name in fields.keys() - linked}
+    options = {name: fields[name][1] for name in fields.keys() - linked}
+    # What has no default has no widget either: it may stay unconnected.
+    assert settings == {name: known["default"] for name, known in options.items() if "default" in known}
     loader, output = train["inputs"]["captions"]
     assert (editor.api_prompt()[loader]["class_type"], output) == ("DTI_LoadConceptImages", 2)
 

@@ -70,7 +70,15 @@ def test_settings(client, checkpoint, settings, message):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"name": ""}, {"name": "my dog"}, {"initializer": ""}, {"initializer": "(dog:1.2)"}]
+    "settings",
+    [
+        {"name": ""},
+        {"name": "my dog"},
+        {"initializer": ""},
+        {"initializer": "(dog:1.2)"},
+        {"noise_start": 0.8, "noise_end": 0.2},
+        {"noise_end": 1.5},
+    ],
 )
 def test_what_is_typed_wrong_is_refused_before_anything_runs(client, checkpoint, settings):
     graph = train(checkpoint, "noise", **{**QUICK, "name": "bad", **settings})

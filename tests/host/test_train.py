@@ -81,6 +81,24 @@ def test_a_word_is_learned_saved_and_painted(client, checkpoint):
     assert steps_shown(run.events)[-1] == 6
 
 
+def test_previews_arrive_while_it_trains_and_change_nothing(client, checkpoint):
+    settings = {**QUICK, "preview_prompts": "a photo of a {}\na {} on the beach"}
+    graph = train(checkpoint, "photographs", name="watched", **settings, preview_every=1)
+    graph["shown"] = node("PreviewImage", images=["train", 4])
+    run = client.run(graph)
+    first, *others = (index for index, event in enumerate(run.events) if event["type"] == "preview")
+    begun = next(i for i, event in enumerate(run.events) if steps_shown([event]) and event["data"]["value"] == 1)
+    assert first < begun and others
+    shown = [np.asarray(Image.open(io.BytesIO(run.events[index]["data"]["image"]))) for index in (first, others[-1])]
+    assert shown[0].shape == shown[1].shape
+    assert (shown[0] != shown[1]).any()
+    (picture,) = client.images(run, "shown")
+    assert picture.shape[1] == shown[0].shape[1]
+    client.run(train(checkpoint, "photographs", name="unwatched", **settings, preview_every=0))
+    tensors = [header_and_tensors(saved(client, name))[1] for name in ("watched", "unwatched")]
+    assert tensors[0] == tensors[1]
+
+
 @pytest.mark.parametrize(
     ("method", "norm"),
     [
@@ -124,10 +142,16 @@ def test_an_image_batch_trains_as_one_run(client, checkpoint):
 def test_captions_one_per_picture(client, checkpoint):
     for name, caption in (("chelsea", "a {} indoors"), ("coffee", "a {} on a table"), ("rocket", "a {} at night")):
         client.add_input(f"photographs/{name}.txt", caption.encode())
-    graph = train(checkpoint, "photographs", name="captioned", captions=["pictures", 1], **QUICK)
+    settings = {**QUICK, "class_word": True, "caption_dropout": 0.5}
+    graph = train(checkpoint, "photographs", name="captioned", captions=["pictures", 1], **settings)
     graph["pictures"] = node("LoadImageTextDataSetFromFolder", folder="photographs")
-    client.run(graph)
-    assert saved(client, "captioned").exists()
+    graph["shown"] = node("PreviewAny", source=["train", 3])
+    (said,) = client.run(graph).outputs["shown"]["text"]
+    assert said.endswith("write 'embedding:captioned cat' into prompts.")
+    with safe_open(saved(client, "captioned"), "pt") as file:
+        typed = json.loads(file.metadata()["dti.captions"])  # in whatever order that loader lists a folder
+        assert sorted(typed) == ["a {} at night", "a {} indoors", "a {} on a table"]
+        assert (file.metadata()["dti.class_word"], file.metadata()["dti.caption_dropout"]) == ("cat", "0.5")
 
 
 @pytest.mark.parametrize("ending", ["finished", "stopped", "failed"])
@@ -182,3 +206,37 @@ def test_checkpoints_on_the_way(client, checkpoint):
     client.run(train(checkpoint, "photographs", name="often", **{**QUICK, "save_every": 2}))
     names = sorted(path.stem for path in saved(client, "often").parent.glob("often*"))
     assert names == ["often", "often-step2", "often-step4"]
+
+
+def test_masks_of_cut_outs(client, checkpoint):
+    """Load Concept Images hands on what is transparent, Invert Mask makes the subject of it; without that the node says
+    that the background is taken for the subject."""
+    generator = np.random.default_rng(0)
+    for number in (1, 2):
+        pixels = generator.integers(0, 255, (96, 160, 4), dtype=np.uint8)
+        pixels[..., 3] = 0
+        pixels[20:80, 90:150, 3] = 255
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        client.add_input(f"cut_outs/{number}.png", file.getvalue())
+    graph = train(checkpoint, "cut_outs", name="masked", masks=["subject", 0], mirror=True, noise_end=0.9, **QUICK)
+    graph["subject"] = node("InvertMask", mask=["pictures", 1])
+    graph["shown"] = node("PreviewAny", source=["train", 3])
+    (said,) = client.run(graph).outputs["shown"]["text"]
+    assert "one colour" not in said
+    with safe_open(saved(client, "masked"), "pt") as file:
+        assert (file.metadata()["dti.background_weight"], file.metadata()["dti.noise_end"]) == ("0.1", "0.9")
+        assert file.metadata()["dti.mirror"] == "True" and "dti.noise_start" not in file.metadata()
+        masked = file.get_tensor("clip_l")
+    turned = dict(graph["train"]["inputs"], masks=["pictures", 1], name="turned")
+    (said,) = client.run({**graph, "train": node("DTI_Train", **turned)}).outputs["shown"]["text"]
+    assert "mask 1 marks as the subject is one colour" in said
+    with safe_open(saved(client, "turned"), "pt") as file:
+        assert (file.get_tensor("clip_l") - masked).norm() > 1e-2
+
+
+def test_masks_of_photographs_are_empty(client, checkpoint):
+    graph = train(checkpoint, "photographs", name="empty", masks=["pictures", 1], **QUICK)
+    with pytest.raises(HostError, match="mask 1 is 0 everywhere"):
+        client.run(graph)
+    assert not saved(client, "empty").exists()

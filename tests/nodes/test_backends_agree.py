@@ -85,16 +85,17 @@ def test_text_agrees_and_is_pooled_at_the_end_of_the_prompt(backends, n_vectors)
     assert (longer.pooled - got.pooled).abs().amax(dim=1).min() > 1e-2
 
 
-@pytest.mark.parametrize("u", [0.1, 0.5, 0.999])
-def test_losses_and_gradients_agree(backends, u):
+@pytest.mark.parametrize(("u", "masked"), [(0.1, False), (0.5, False), (0.5, True), (0.999, False)])
+def test_losses_and_gradients_agree(backends, u, masked):
     (host_text, host), (text, denoiser) = backends
     latents, noise = _latents_and_noise()
     sigma = host.sigmas(torch.tensor([u, 0.9 * u, 0.8 * u]))
+    weights = _upper_half(latents) if masked else None
     results = []
     for text_encoder, network in ((host_text, host), (text, denoiser)):
         vectors = {key: rows.requires_grad_() for key, rows in _vectors(text, 2).items()}
         conditioning = text_encoder.encode(CAPTIONS, vectors)
-        losses = network.loss(latents, conditioning, sigma, noise, FRAMING)
+        losses = network.loss(latents, conditioning, sigma, noise, FRAMING, weights)
         losses.sum().backward()
         results.append((losses.detach(), {key: rows.grad for key, rows in vectors.items()}))
     (expected, gradients), (losses, others) = results
@@ -135,6 +136,12 @@ def _latents_and_noise():
     generator = torch.Generator().manual_seed(7)
     # A VAE's latents have a deviation of about 1 / 0.13.
     return 7.0 * torch.randn((3, 4, 16, 16), generator=generator), torch.randn((3, 4, 16, 16), generator=generator)
+
+
+def _upper_half(latents):
+    weights = torch.full((len(latents), 1, *latents.shape[2:]), 0.1)
+    weights[:, :, : latents.shape[2] // 2] = 1.0
+    return weights
 
 
 def _v_prediction(model):

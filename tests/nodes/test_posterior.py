@@ -73,3 +73,29 @@ def test_tiles_keep_the_deviation(vae, picture, node_mode, monkeypatch, caplog):
 
 def test_no_deviation_where_there_is_none(models, picture, node_mode):
     assert not encode(models.vae, picture).std.any()
+
+
+def test_masks_become_weights_of_the_latents(models, picture, node_mode):
+    from dti_pack.nodes.host.training.vae import encode_images
+
+    mask = torch.zeros(picture.shape[:2])
+    mask[: HEIGHT // 2] = 1
+    captions = [("a photo of a {}",)]
+    plain, masked = (encode_images(models.vae, [picture], HEIGHT, captions, masks, 0.25)[0] for masks in ([], [mask]))
+    assert plain.weights is None
+    assert torch.equal(masked.mean, plain.mean)
+    rows = masked.mean.shape[1] // 2
+    assert masked.weights.shape == masked.mean.shape[1:] and not masked.weights.is_inference()
+    assert (masked.weights[:rows] == 1).all() and (masked.weights[rows:] == 0.25).all()
+
+
+def test_mirror_images_are_encoded_behind_the_others(models, picture, node_mode):
+    from dti_pack.nodes.host.training.vae import encode_images
+
+    mask = torch.zeros(picture.shape[:2])
+    mask[:, : WIDTH // 2] = 1
+    image, mirrored = encode_images(models.vae, [picture], HEIGHT, [("a {}",)], [mask], 0.0, mirror=True)
+    (alone,) = encode_images(models.vae, [picture.flip(1)], HEIGHT, [("a {}",)])
+    assert torch.equal(mirrored.mean, alone.mean) and not torch.equal(mirrored.mean, image.mean)
+    assert torch.equal(mirrored.weights, image.weights.flip(1)) and not mirrored.weights.is_inference()
+    assert (mirrored.captions, mirrored.original_size) == (image.captions, image.original_size)

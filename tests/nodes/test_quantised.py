@@ -49,10 +49,14 @@ def loss_and_gradient(model, clip, shift=None):
 
 
 def check_gradient(model, clip):
+    from dti_pack.nodes.host.training.model_fingerprint import model_fingerprint
+
     _, gradient = loss_and_gradient(model, clip)
     step = 2e-2 * gradient / gradient.norm()
     slope = (loss_and_gradient(model, clip, step)[0] - loss_and_gradient(model, clip, -step)[0]) / 4e-2
     assert slope == pytest.approx(gradient.norm().item(), rel=0.05)
+    # Whatever its weights are stored as, it is known again.
+    assert model_fingerprint(model) == model_fingerprint(model.clone())
     return gradient
 
 

@@ -86,3 +86,17 @@ def test_a_patch_that_is_right_about_the_network_is_taken(unmarked_world, node_m
 def test_lcm_is_of_the_kind_of_eps(unmarked_world, node_mode):
     model = patched(unmarked_world.model, "ModelSamplingDiscrete", "lcm", False)
     check(model, unmarked_world.clip, unmarked_world.vae)
+
+
+def test_a_part_of_the_schedule_is_what_the_host_calls_so(models):
+    """u counts from the clean end, the host's percent from the noisy one, to one level of the schedule."""
+    from dti_pack.nodes.host.training.denoiser import HostDenoiser
+
+    denoiser, sampling = HostDenoiser(models.model), models.model.get_model_object("model_sampling")
+    levels = sampling.sigmas.log()
+    for percent in (0.1, 0.25, 0.5, 0.9):
+        ours = denoiser.sigmas(torch.tensor([1 - percent])).log()
+        theirs = torch.tensor(sampling.percent_to_sigma(percent)).log()
+        ours_at, theirs_at = (int((levels - sigma).abs().argmin()) for sigma in (ours, theirs))
+        assert abs(ours_at - theirs_at) <= 1
+        assert ours_at == pytest.approx((1 - percent) * len(levels), abs=1)

@@ -41,7 +41,13 @@ class PipelineDenoiser:
         return self._schedule[(u * len(self._schedule)).long().to(self.device)]
 
     def loss(
-        self, latents: Tensor, conditioning: Conditioning, sigma: Tensor, noise: Tensor, framing: Tensor
+        self,
+        latents: Tensor,
+        conditioning: Conditioning,
+        sigma: Tensor,
+        noise: Tensor,
+        framing: Tensor,
+        weights: Tensor | None = None,
     ) -> Tensor:
         """See `dti_core.training.backend.Denoiser`. Call inside `pipeline_session`."""
         if conditioning.pooled is None:
@@ -58,7 +64,7 @@ class PipelineDenoiser:
             },
         ).sample
         target = noise if self.prediction_type == "epsilon" else (noise - column * x0) / magnitude
-        return per_sample_mse(output.float() - target)
+        return per_sample_mse(output.float() - target, weights)
 
     def _timesteps(self, sigma: Tensor) -> Tensor:
         """The step of the schedule nearest to each sigma, int64 `[B]`."""

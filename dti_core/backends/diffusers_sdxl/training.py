@@ -16,7 +16,8 @@ from ...training import StepReport, TrainingConfig, train
 from ...training.captions import OBJECT_TEMPLATES, check_captions
 from ...training.data import TrainingImage
 from ...training.initializer import check_tokens
-from ...training.pixels import check_pixels, resize_short_side
+from ...training.masks import BACKGROUND_WEIGHT, check_masks, loss_weights
+from ...training.pixels import check_pixels, resize_short_side, with_mirrored
 from .denoiser import PREDICTION_TYPES, PipelineDenoiser
 from .text_encoder import PipelineTextEncoder
 
@@ -39,24 +40,38 @@ def pipeline_session(pipe: StableDiffusionXLPipeline) -> Iterator[tuple[Pipeline
 
 
 def encode_images(
-    pipe: StableDiffusionXLPipeline, images: Sequence[Tensor], resolution: int, captions: Sequence[tuple[str, ...]]
+    pipe: StableDiffusionXLPipeline,
+    images: Sequence[Tensor],
+    resolution: int,
+    captions: Sequence[tuple[str, ...]],
+    masks: Sequence[Tensor] = (),
+    background_weight: float = BACKGROUND_WEIGHT,
+    mirror: bool = False,
 ) -> list[TrainingImage]:
     """Bring images (`[H, W, 3]` in [0, 1], any sizes) to training size and encode each once, in float32.
 
-    Raises ValueError for what is not an image, and for a resolution that the VAE cannot divide.
+    masks: one for each image, `[H, W]`, 1 on the subject; or none. background_weight: of the loss outside them.
+    mirror: whether mirrored images, encoded too, follow behind.
+
+    Raises ValueError for what is not an image or its mask, and for a resolution that the VAE cannot divide.
     """
     scale = pipe.vae_scale_factor
     if resolution <= 0 or resolution % scale:
         raise ValueError(f"resolution is {resolution}; it has to be a multiple of {scale}, such as 768.")
     for number, image in enumerate(images, start=1):
         check_pixels(image, f"image {number} of {len(images)}")
+    check_masks(masks, images, background_weight)
+    if mirror:
+        images, masks, captions = with_mirrored(images), with_mirrored(masks), [*captions, *captions]
     encoded = []
     with torch.no_grad(), _in_float32(pipe.vae):
-        for image, texts in zip(images, captions, strict=True):
+        for number, (image, texts) in enumerate(zip(images, captions, strict=True)):
             pixels = resize_short_side(image, resolution, scale).movedim(-1, 0).unsqueeze(0)
             posterior = pipe.vae.encode((2 * pixels - 1).to(pipe.vae.device)).latent_dist
             mean, std = posterior.mean[0].cpu(), posterior.std[0].cpu()
-            encoded.append(TrainingImage(mean, std, (image.shape[0], image.shape[1]), texts, scale))
+            size = (mean.shape[1], mean.shape[2])
+            weights = loss_weights(masks[number], size, background_weight) if masks else None
+            encoded.append(TrainingImage(mean, std, (image.shape[0], image.shape[1]), texts, scale, weights))
     return encoded
 
 
@@ -68,6 +83,9 @@ def train_on_pipeline(
     captions: Sequence[Sequence[str]] = (OBJECT_TEMPLATES,),
     resolution: int = 768,
     on_step: Callable[[StepReport], None] = lambda report: None,
+    masks: Sequence[Tensor] = (),
+    background_weight: float = BACKGROUND_WEIGHT,
+    mirror: bool = False,
 ) -> ConceptEmbedding:
     """Train a concept; the embedding is ready for `dti_core.files.embedding_file.save_embedding`.
 
@@ -79,6 +97,9 @@ def train_on_pipeline(
         captions: what may be said of each image, with `{}` where the concept goes; a single list is for all of them.
         resolution: short side in pixels.
         on_step: called after every step; what it raises ends the run.
+        masks: one for each image, `[H, W]`, 1 on the subject; or none.
+        background_weight: of the loss outside the masks, from 0 to 1, which is as without masks.
+        mirror: whether to train on the mirrored images too, as often.
 
     Raises:
         ValueError: for settings or a pipeline that cannot be trained with, before the first step.
@@ -89,7 +110,8 @@ def train_on_pipeline(
         check_tokens(config.initializer, ids, config.n_vectors)
         for caption in {caption for of_image in texts for caption in of_image}:
             text_encoder.check_caption(caption, config.n_vectors or max(map(len, ids.values())))
-        vectors = train(text_encoder, denoiser, encode_images(pipe, images, resolution, texts), config, on_step)
+        data = encode_images(pipe, images, resolution, texts, masks, background_weight, mirror)
+        vectors = train(text_encoder, denoiser, data, config, on_step)
     standard = modelspec_metadata(
         {key: rows.shape[1] for key, rows in vectors.items()},
         title=name,
@@ -98,6 +120,10 @@ def train_on_pipeline(
         created=datetime.now(timezone.utc),
         prediction_type=PREDICTION_TYPES[denoiser.prediction_type],
     )
+    if masks:
+        standard["dti.background_weight"] = str(background_weight)
+    if mirror:
+        standard["dti.mirror"] = str(mirror)
     recipe = {f"dti.{key}": str(value) for key, value in config.in_use().items()}
     return ConceptEmbedding(name, vectors, {**standard, **recipe, "dti.resolution": str(resolution)})
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from ....dti_core.methods import Options
 from ....dti_core.training.initializer import check_tokens
 from ...prompt_name import check_embedding_name
 from .text_encoder import sub_tokenizers, token_ids
@@ -16,13 +18,19 @@ if TYPE_CHECKING:
 SYNTAX = re.compile(r"[()\[\]{}<>:|\\]")
 
 
-def settings_objection(name: str | None, initializer: str | None) -> str | None:
-    """What is wrong with these as they are typed; None for nothing, or where they come by a link."""
+def settings_objection(
+    name: str | None, initializer: str | None, options: Mapping[str, Any] | None = None
+) -> str | None:
+    """What is wrong with these as they are typed; None for nothing, or where they come by a link.
+
+    options: fields of `Options`.
+    """
     try:
         if name is not None:
             check_embedding_name(name)
         if initializer is not None:
             _check_words(initializer)
+        Options(**{key: value for key, value in (options or {}).items() if value is not None})
     except ValueError as error:
         return str(error)
     return None

@@ -30,6 +30,7 @@ class HostDenoiser:
     """
 
     def __init__(self, patcher: ModelPatcher, patches: Sequence[Patch] | None = None) -> None:
+        self.patcher = patcher
         self._model = patcher.model
         self._sampling = patcher.get_model_object("model_sampling")
         self._is_resampled = "model_sampling" in patcher.object_patches
@@ -48,13 +49,19 @@ class HostDenoiser:
         return schedule[(u * len(schedule)).long().to(schedule.device)]
 
     def loss(
-        self, latents: Tensor, conditioning: Conditioning, sigma: Tensor, noise: Tensor, framing: Tensor
+        self,
+        latents: Tensor,
+        conditioning: Conditioning,
+        sigma: Tensor,
+        noise: Tensor,
+        framing: Tensor,
+        weights: Tensor | None = None,
     ) -> Tensor:
         """See `dti_core.training.backend.Denoiser`. Call inside `differentiable`."""
         x0 = self._model.process_latent_in(latents)
         x_t = self._sampling.noise_scaling(sigma, noise, x0)
         denoised = self._network(x_t, sigma, self._inputs(conditioning, noise, framing))
-        return per_sample_mse(self._error(denoised, x0, sigma))
+        return per_sample_mse(self._error(denoised, x0, sigma), weights)
 
     def check_conditioning(self, conditioning: Conditioning) -> None:
         """Raise ValueError where the text encoder belongs to another kind of model."""

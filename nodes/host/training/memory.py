@@ -79,7 +79,7 @@ class TrainingMemory:
 
         Raises `error` where it is another kind of error, or no smaller plan is left.
         """
-        if not _is_out_of_memory(error) or len(self._plans) == 1:
+        if not is_out_of_memory(error) or len(self._plans) == 1:
             raise error
         del self._plans[0]
         comfy.model_management.soft_empty_cache()
@@ -157,6 +157,7 @@ def footprint_on(model: ModelPatcher, clip: CLIP, edge: int, n_captions: int) ->
     return footprint
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the device ran out of memory, in the host's words or PyTorch's."""
     is_oom = getattr(comfy.model_management, "is_oom", None)
     return isinstance(error, torch.cuda.OutOfMemoryError) or (is_oom is not None and is_oom(error))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 
+from ....dti_core.embedding import ConceptEmbedding
 from ....dti_core.files.modelspec import modelspec_metadata
 from ....dti_core.training import TrainingConfig
 from ...prompt_name import trigger
@@ -44,3 +45,8 @@ def text_notes(captions: Sequence[Sequence[str]], templates: Mapping[str, Sequen
         if used == list(texts):
             return {"dti.templates": name}
     return {"dti.captions": json.dumps(used, ensure_ascii=False)}
+
+
+def start_notes(start_from: ConceptEmbedding | None, prior: str) -> dict[str, str]:
+    """Where a run started that went on from an embedding."""
+    return {} if start_from is None else {"dti.start_from": start_from.name, "dti.prior": prior}

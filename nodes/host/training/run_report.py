@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import comfy.model_management
 import comfy.utils
+from PIL import Image
+from torch import Tensor
 
 from ....dti_core.embedding import ConceptEmbedding
 from ....dti_core.training import StepReport
@@ -15,18 +18,20 @@ from ...prompt_name import MAX_LENGTH
 from ..embeddings.saving import keep
 from ..node_text import notify, show_on_node
 from .memory import TrainingMemory
+from .run_watch import RunWatch
 
 log = logging.getLogger(__name__)
 
 
 class RunReport:
-    """Receives each step: progress bar, text on the node, losses, checkpoint files, and the Stop button.
+    """Receives each step: progress bar, text and picture on the node, losses, checkpoint files, and the Stop button.
 
     name, metadata: of the embedding that is being trained.
     node_id: where the text is shown.
     save_every: steps between checkpoint files `<name>-step<N>`, 0 for none.
     overwrite: whether checkpoints of an earlier run may be replaced; else they are numbered.
-    memory: the plan in force, to be shown.
+    memory: the plan in force, to be shown. watch: what is shown of the steps.
+    hint: what to do after Stop, asked for then.
 
     A checkpoint that cannot be saved ends nothing: it is said on the node, and the run goes on.
     """
@@ -40,6 +45,8 @@ class RunReport:
         save_every: int,
         overwrite: bool,
         memory: TrainingMemory,
+        watch: RunWatch,
+        hint: Callable[[], str] = lambda: "",
     ) -> None:
         self.losses: list[float] = []
         self._name = name
@@ -48,12 +55,18 @@ class RunReport:
         self._steps = steps
         self._save_every = save_every
         self._memory = memory
+        self._watch = watch
         self._overwrite = overwrite
         self._progress = comfy.utils.ProgressBar(steps)
         self._last: StepReport | None = None
         self._saved_step = 0
         self._problem = ""
         self._kept = ""
+        self._hint = hint
+
+    def begin(self, vectors: Mapping[str, Tensor], step: int = 0) -> None:
+        """Show what the run starts from, by encoder key; step: how many were done before."""
+        self._show(step, self._watch.begin(vectors, step))
 
     def __call__(self, report: StepReport) -> None:
         """Take note of one step. Raises the host's interrupt where Stop was pressed."""
@@ -63,9 +76,20 @@ class RunReport:
             log.warning("DTI step %d: a gradient was zero or not finite; the vector stayed in place.", report.step)
         if self._save_every and report.step % self._save_every == 0 and report.step < self._steps:
             self._save_checkpoint()
-        show_on_node(f"{_line(report, self._steps)}   {self._memory}{self._problem}", self._node_id)
-        self._progress.update_absolute(report.step, self._steps)
+        picture = self._watch.step(report)
+        show_on_node(f"{self._watch.lines}\n{self._memory}{self._problem}", self._node_id)
+        if report.step < self._steps:  # the last one is shown with the result
+            self._show(report.step, picture)
         comfy.model_management.throw_exception_if_processing_interrupted()
+
+    def finish(self, vectors: Mapping[str, Tensor]) -> None:
+        """Show the result; while the session is open."""
+        self._show(self._steps, self._watch.finish(vectors))
+
+    def left_out(self) -> list[str]:
+        """A line on steps that came to nothing, where there were any."""
+        count = sum(not math.isfinite(loss) for loss in self.losses)
+        return [f"{count} of {len(self.losses)} steps were left out: their loss was not a finite number"] * (count > 0)
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
@@ -74,10 +98,14 @@ class RunReport:
             yield
         except BaseException:
             self._save_checkpoint()
-            if said := self._problem.strip() or self._kept:
+            if said := f"{self._problem.strip() or self._kept}\n{self._hint()}".strip():
                 show_on_node(said, self._node_id)
                 notify(said)
             raise
+
+    def _show(self, step: int, picture: Image.Image | None) -> None:
+        preview = None if picture is None else ("JPEG", picture, None)  # format, image, and no largest edge
+        self._progress.update_absolute(step, self._steps, preview)
 
     def _save_checkpoint(self) -> None:
         """Keep what has been trained so far as `<name>-step<N>`, unless that step is on disk already."""
@@ -97,8 +125,3 @@ class RunReport:
             self._saved_step = self._last.step
             self._kept = f"Stopped; step {self._last.step} is saved to {path}"
             self._problem = ""
-
-
-def _line(report: StepReport, steps: int) -> str:
-    angles = ", ".join(f"{key} {angle:.0f}" for key, angle in report.angle_to_prior.items())
-    return f"step {report.step} of {steps}   loss {report.loss:.4f}   degrees from the initializer: {angles}"

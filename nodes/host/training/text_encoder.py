@@ -75,7 +75,7 @@ class HostTextEncoder:
         return token_ids(self._tokenizers, text)
 
     def encode(self, captions: Sequence[str], vectors: Mapping[str, Tensor]) -> Conditioning:
-        """See `dti_core.training.backend.TextEncoder`. Call inside `differentiable`."""
+        """See `dti_core.training.backend.TextEncoder`; a caption may do without `{}`. Call inside `differentiable`."""
         n_vectors = len(next(iter(vectors.values())))
         rows = {key: value.unbind() for key, value in vectors.items()}
         prompts = [self._tokens_of(caption, n_vectors, rows) for caption in captions]
@@ -129,7 +129,7 @@ class HostTextEncoder:
             tokens = {name: windows for name, windows in tokens.items() if _encoder_key(name, known) in known}
             for name, windows in tokens.items():
                 found = sum(isinstance(token, Slot) for window in windows for token, _ in window)
-                if found != n_vectors:
+                if found != n_vectors * caption.count("{}"):
                     raise RuntimeError(
                         f"The clip's tokenizer for {name} put {found} of {n_vectors} vectors of the concept into the "
                         f"caption {caption!r}. Connect the CLIP output of Load Checkpoint, without nodes that change "

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from ....dti_core.training.data import TrainingImage
-from ....dti_core.training.pixels import check_pixels, resize_short_side
+from ....dti_core.training.masks import BACKGROUND_WEIGHT, check_masks, loss_weights
+from ....dti_core.training.pixels import check_pixels, resize_short_side, with_mirrored
 
 if TYPE_CHECKING:
     from comfy.sd import VAE
@@ -19,18 +21,37 @@ log = logging.getLogger(__name__)
 
 
 def encode_images(
-    vae: VAE, pictures: Sequence[Tensor], resolution: int, captions: Sequence[tuple[str, ...]]
+    vae: VAE,
+    pictures: Sequence[Tensor],
+    resolution: int,
+    captions: Sequence[tuple[str, ...]],
+    masks: Sequence[Tensor] = (),
+    background_weight: float = BACKGROUND_WEIGHT,
+    mirror: bool = False,
 ) -> list[TrainingImage]:
     """Bring images (`[H, W, 3]` in [0, 1], any sizes) to training size and encode each once.
 
-    Raises ValueError for what is not an image.
+    masks: one for each image, `[H, W]`, 1 on the subject; or none. background_weight: of the loss outside them.
+    mirror: whether mirrored images, encoded too, follow behind.
+
+    Raises ValueError for what is not an image or its mask.
     """
     for number, picture in enumerate(pictures, start=1):
         check_pixels(picture, f"image {number} of {len(pictures)}")
-    return [
+    check_masks(masks, pictures, background_weight)
+    if mirror:
+        pictures, masks, captions = with_mirrored(pictures), with_mirrored(masks), [*captions, *captions]
+    images = [
         _encode(vae, resize_short_side(picture, resolution), (picture.shape[0], picture.shape[1]), texts)
         for picture, texts in zip(pictures, captions, strict=True)
     ]
+    if not masks:
+        return images
+    with torch.inference_mode(False):
+        return [
+            replace(image, weights=loss_weights(mask, (image.mean.shape[1], image.mean.shape[2]), background_weight))
+            for image, mask in zip(images, masks, strict=True)
+        ]
 
 
 def _encode(vae: VAE, pixels: Tensor, original_size: tuple[int, int], captions: tuple[str, ...]) -> TrainingImage:

@@ -151,6 +151,11 @@ def test_a_file_says_what_the_method_reads() -> None:
         ({"decay": "linear", "decay_floor": 1.5}, "decay_floor is 1.5"),
         ({"decay": "linear", "decay_floor": math.nan}, "decay_floor is nan"),
         ({"decay_floor": 0.1}, "decay_floor is 0.1 without a decay"),
+        ({"caption_dropout": 1.1}, "caption_dropout is 1.1; it has to be from 0"),
+        ({"noise_start": -0.1}, "noise_start is -0.1 and noise_end is 1.0; they go from 0"),
+        ({"noise_start": 0.5, "noise_end": 0.5}, "noise_start is 0.5 and noise_end is 0.5; .* the start comes first"),
+        ({"noise_end": 1.5}, "noise_end is 1.5"),
+        ({"noise_end": float("nan")}, "noise_end is nan"),
     ],
 )
 def test_bad_options(options, message: str) -> None:
@@ -188,6 +193,9 @@ def test_a_method_of_ones_own() -> None:
 
         def result(self):
             return {key: rows.detach().clone() for key, rows in self.vectors().items()}
+
+        def state_dict(self):
+            return {"bias": self.bias.detach().clone()}
 
     text_encoder = ToyTextEncoder()
     denoiser = ToyDenoiser(text_encoder)

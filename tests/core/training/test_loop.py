@@ -144,16 +144,22 @@ def test_same_seed_same_vectors(config, images):
         assert torch.dist(first[key], other[key]) > 1e-3
 
 
-def test_a_gradient_that_is_not_finite_moves_nothing_and_is_reported(config, images):
-    def break_loss(denoiser):
-        denoiser.target = denoiser.target * float("nan")
-
-    vectors, reports, text_encoder, _ = run(dataclasses.replace(config, steps=3), images, break_loss)
-    assert not any(report.moved for report in reports)
+@pytest.mark.parametrize(("steps", "given_up_at"), [(3, 3), (60, 25)])
+def test_without_a_finite_gradient_nothing_moves_and_the_run_gives_up(config, images, steps, given_up_at):
+    text_encoder = ToyTextEncoder()
+    denoiser = ToyDenoiser(text_encoder)
+    denoiser.target = denoiser.target * float("nan")
+    reports = []
+    with pytest.raises(FloatingPointError, match=f"{given_up_at} steps in a row .*step 0 is the last good one"):
+        train(text_encoder, denoiser, images, dataclasses.replace(config, steps=steps), reports.append)
+    assert [report.moved for report in reports] == [False] * given_up_at
     start = text_encoder.vocabularies["clip_l"].rows([3])
     # Divided by its norm, given a length, and divided again.
     torch.testing.assert_close(
-        torch.nn.functional.normalize(vectors["clip_l"]), torch.nn.functional.normalize(start), atol=8 * EPS32, rtol=0
+        torch.nn.functional.normalize(reports[-1].vectors["clip_l"]),
+        torch.nn.functional.normalize(start),
+        atol=8 * EPS32,
+        rtol=0,
     )
 
 

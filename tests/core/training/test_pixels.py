@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dti_core.training.pixels import check_pixels, resize_short_side
+from dti_core.training.pixels import check_pixels, resize_short_side, with_mirrored
 from tests.rounding import EPS32
 
 
@@ -37,3 +37,13 @@ def test_a_picture_of_the_right_size_stays():
     pixels = torch.rand(64, 64, 3, generator=torch.Generator().manual_seed(0))
     # Twice a sum of a pixel times 1 and its neighbours times 0, where the weights are rounded.
     torch.testing.assert_close(resize_short_side(pixels, 64), pixels, atol=16 * EPS32, rtol=0)
+
+
+def test_mirrored_pictures_and_masks_belong_together():
+    picture = torch.rand(16, 24, 3, generator=torch.Generator().manual_seed(0))
+    mask = picture[..., 0]
+    pictures, masks = with_mirrored([picture, 1 - picture]), with_mirrored([mask, 1 - mask])
+    assert [len(pictures), len(masks)] == [4, 4]
+    assert torch.equal(pictures[2][:, 0], picture[:, -1]) and torch.equal(pictures[2][0, 0], picture[0, -1])
+    assert all(torch.equal(image[..., 0], plane) for image, plane in zip(pictures, masks, strict=True))
+    assert with_mirrored([]) == []

@@ -1,0 +1,126 @@
+"""Images of a run's prompts, from its start to its result."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import comfy.model_management
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ....dti_core.training.data import TrainingImage
+from ...run_picture.drawing import PreviewColumn
+from .denoiser import HostDenoiser
+from .latent_decoder import latent_decoder
+from .memory import TrainingMemory, is_out_of_memory
+from .preview_sampler import PreviewSampler
+from .text_encoder import HostTextEncoder
+
+if TYPE_CHECKING:
+    from comfy.sd import VAE
+
+log = logging.getLogger(__name__)
+
+# Of the sampler: while it trains, and for the result.
+STEPS = 12
+FULL_STEPS = 30
+# Beyond, every other is dropped: a run may be long, and its picture shows a few.
+MOST_KEPT = 32
+
+
+class Previews:
+    """Images of the prompts with the concept as it stands.
+
+    image: one of the run's, for the size. prompts: with `{}`. every: steps from one to the next, 0 for none at all.
+    memory: whose plan says how many images may pass through the network at a time.
+
+    What goes wrong with one, such as memory that runs out, ends the previews and not the run: `note` says it.
+    """
+
+    def __init__(
+        self,
+        text_encoder: HostTextEncoder,
+        denoiser: HostDenoiser,
+        image: TrainingImage,
+        prompts: Sequence[str],
+        every: int,
+        memory: TrainingMemory,
+    ) -> None:
+        edge = min(image.mean.shape[-2:])
+        self.prompts = prompts
+        self.columns: list[PreviewColumn] = []
+        self.note = ""
+        self._every = every
+        self._step = 0
+        self._model, self._device = denoiser.patcher.model, denoiser.device
+        self._sample = PreviewSampler(
+            text_encoder,
+            denoiser.patcher,
+            edge,
+            edge * image.pixels_per_latent,
+            rows=lambda: memory.plan.microbatch_size or 1,
+        )
+        self._decode: Callable[[Tensor], Tensor] | None = None
+        self._result: Tensor | None = None
+
+    def is_due(self, step: int) -> bool:
+        """Whether the last one is as many steps ago as asked for."""
+        return self._is_on and step - self._step >= self._every
+
+    def add(self, label: str, step: int, vectors: Mapping[str, Tensor]) -> None:
+        """Make those of one step; `vectors` by encoder key."""
+        self._step = step
+        if self._is_on:
+            with self._survived():
+                self._show(label, self._sample(self.prompts, vectors, STEPS))
+
+    def finish(self, vectors: Mapping[str, Tensor]) -> None:
+        """Make those of the result, at full steps."""
+        if self._is_on:
+            with self._survived():
+                latents = self._sample(self.prompts, vectors, FULL_STEPS)
+                self._result = self._model.process_latent_out(latents).cpu()
+                self._show("result", latents)
+
+    def decode_result(self, vae: VAE) -> None:
+        """Show the result as the VAE decodes it. It may unload the model: to be called after the training."""
+        if self._result is not None:
+            with self._survived():
+                pixels: Tensor = vae.decode(self._result)
+                self.columns[-1] = PreviewColumn(self.columns[-1].label, [_image(one) for one in pixels])
+
+    @property
+    def _is_on(self) -> bool:
+        return self._every > 0 and not self.note
+
+    def _show(self, label: str, latents: Tensor) -> None:
+        with torch.no_grad():
+            decode = self._decode or latent_decoder(self._model.latent_format, self._device)
+            self.columns.append(PreviewColumn(label, [_image(decode(latent)) for latent in latents]))
+        self._decode = decode
+        if len(self.columns) > MOST_KEPT:
+            del self.columns[1:-1:2]
+
+    @contextmanager
+    def _survived(self) -> Iterator[None]:
+        try:
+            yield
+        except comfy.model_management.InterruptProcessingException:  # an Exception in older hosts
+            raise
+        except Exception as error:
+            reason = "memory ran out" if is_out_of_memory(error) else str(error)
+            self.note = f"No more previews: {reason}. The training is not affected."
+            log.warning("DTI: %s", self.note, exc_info=error)
+            traceback.clear_frames(error.__traceback__)  # they hold what was allocated
+            comfy.model_management.soft_empty_cache()
+
+
+def _image(pixels: Tensor) -> Image.Image:
+    """Of `[H, W, 3]` in [0, 1]."""
+    return Image.fromarray((pixels.cpu().float().numpy().clip(0, 1) * 255).round().astype(np.uint8))
