@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Per weight; there are some two thousand of them.
 VALUES = 16
+# SDXL neither has nor reads it; the host leaves it as the memory was.
+UNSET = "clip_l.transformer.text_projection.weight"
 
 
 def model_fingerprint(patcher: ModelPatcher) -> str:
@@ -22,7 +24,8 @@ def model_fingerprint(patcher: ModelPatcher) -> str:
 
     Call it while this patcher is the one that is loaded, or none is: on the same weights another may have its patches.
     """
-    weights = {name: _sample(w) for name, w in patcher.model.state_dict().items() if name not in patcher.patches}
+    left_out = {UNSET, *patcher.patches}
+    weights = {name: _sample(w) for name, w in patcher.model.state_dict().items() if name not in left_out}
     objects = {name: (type(thing).__name__, _buffers(thing)) for name, thing in sorted(patcher.object_patches.items())}
     patches = {name: _plain(patcher.patches[name]) for name in sorted(patcher.patches)}
     return digest((weights, patches, objects, [(patch.owner, str(patch.place)) for patch in network_patches(patcher)]))
