@@ -68,7 +68,8 @@ def test_a_run_leaves_trainings_images_scores_and_a_table(done):
         for method in ("textual-inversion", "crossinit", "dti")
     }
     rates = {method: embedding.metadata["dti.learning_rate"] for method, embedding in vectors.items()}
-    assert rates == {"textual-inversion": "1.432", "crossinit": "1.432", "dti": "0.04"}  # of a word's coordinates; an angle
+    # AdamW's in coordinates of a word, DTI's an angle.
+    assert rates == {"textual-inversion": "1.432", "crossinit": "1.432", "dti": "0.04"}
     assert all(embedding.metadata["dti.seed"] == "42" for embedding in vectors.values())
     images = {
         row: np.stack([np.asarray(Image.open(file)) for file in sorted((done.run / "images/dog" / row).rglob("*.png"))])
