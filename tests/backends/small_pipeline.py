@@ -76,7 +76,7 @@ def _text_encoder(kind: str, width: int, tokenizer: Any, activation: str) -> Any
         hidden_size=width,
         intermediate_size=4 * width,
         num_attention_heads=width // 16,
-        num_hidden_layers=4,
+        num_hidden_layers=12,  # as benchmarks/small_sdxl
         projection_dim=width,
         hidden_act=activation,
         bos_token_id=0,

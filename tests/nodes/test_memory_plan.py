@@ -15,7 +15,7 @@ from tests.rounding import EPS32
 # A recomputed layer or a cast made again runs the same operations on the same values. Only the number of images per
 # pass changes the kernels, and with them the order in which sums are rounded: some hundred layers forward and back,
 # of which each adds an eps or so to the direction of the gradient.
-ROUNDING = 200 * EPS32
+ROUNDING = 1000 * EPS32
 
 
 @pytest.fixture(scope="module")
