@@ -64,6 +64,14 @@ def start_method(
     return TextualInversion(rows, config.rate, coordinates)
 
 
+def angle_origin(config: TrainingConfig, start_from: ConceptEmbedding | None = None, prior: str = "initializer") -> str:
+    """From where a run that `start_method` has begun measures its angles (`Movement.angle`), in words."""
+    of_prior = METHODS[config.method] is DTI
+    if start_from is not None and (prior == "start_from" or not of_prior):
+        return "start_from"
+    return "the start" if METHODS[config.method] is CrossInit else "the initializer"
+
+
 def _number_of_vectors(embedding: ConceptEmbedding, config: TrainingConfig, longest: int) -> int:
     if len(set(embedding.counts.values())) > 1:
         counts = ", ".join(f"{key} {count}" for key, count in embedding.counts.items())

@@ -53,7 +53,7 @@ def draw_run(
         draw.text((GAP, line + index * row + GAP // 2), _cut(prompt, font, WIDTH - 2 * GAP), TEXT, font)
     half = (WIDTH // 2, CURVES_HEIGHT)
     loss = draw_curves("loss, mean of recent steps", history.numbers, {"": history.smoothed}, history.steps, half)
-    angle = draw_curves("degrees from the initializer", history.numbers, history.angles, history.steps, half)
+    angle = draw_curves(f"degrees from {history.origin}", history.numbers, history.angles, history.steps, half)
     picture.paste(loss, (0, grid))
     picture.paste(angle, (half[0], grid))
     return picture

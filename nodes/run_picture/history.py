@@ -13,11 +13,12 @@ MEMORY = 0.95
 class RunHistory:
     """Losses, angles and pace of a run.
 
-    steps: of the whole run. batch_size: images per step.
+    steps: of the whole run. batch_size: images per step. origin: from where angles are measured, in words.
     """
 
-    def __init__(self, steps: int, batch_size: int) -> None:
+    def __init__(self, steps: int, batch_size: int, origin: str) -> None:
         self.steps = steps
+        self.origin = origin
         self.numbers: list[int] = []
         self.losses: list[float] = []
         self.smoothed: list[float] = []
@@ -51,7 +52,7 @@ class RunHistory:
         return (
             f"step {self.numbers[-1]} of {self.steps}   mean loss {self.smoothed[-1]:.4f}   "
             f"{self._training / (done * self._batch_size):.2g} s/image   {_duration(left)} left\n"
-            f"degrees from the initializer: {angles}"
+            f"degrees from {self.origin}: {angles}"
         )
 
 

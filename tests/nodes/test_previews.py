@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from skimage import data
@@ -77,7 +75,7 @@ def run(models, images, node_mode, monkeypatch):
         shown = []
         with training_session(model, models.clip) as (text_encoder, denoiser):
             previews = Previews(text_encoder, denoiser, images[0], PROMPTS, every, ONE_ROW)
-            watch = run_watch.RunWatch(RunHistory(STEPS, 2), previews)
+            watch = run_watch.RunWatch(RunHistory(STEPS, 2, "the start"), previews)
             report = run_report.RunReport("stopped", {}, "7", STEPS, 0, False, "", watch)
             report._progress.hook = lambda value, total, preview, node_id: shown.append((value, preview))
             with report.keeping():
@@ -183,7 +181,7 @@ def test_a_run_that_goes_on_begins_with_its_step(load_models):
     made = []
     previews = SimpleNamespace(columns=(), prompts=(), add=lambda *what: made.append(what))
     for step in (0, 7):
-        RunWatch(RunHistory(10, 1), previews).begin({}, step)
+        RunWatch(RunHistory(10, 1, "the start"), previews).begin({}, step)
     assert made == [("start", 0, {}), ("step 7", 7, {})]
 
 
@@ -204,7 +202,7 @@ def test_previews_and_pictures_wait_until_they_take_no_more_than_their_share(loa
             made.append((step, now[0]))
             now[0] += 2.0
 
-    watch = RunWatch(RunHistory(400, 1), Slow(), clock=lambda: now[0])
+    watch = RunWatch(RunHistory(400, 1, "the start"), Slow(), clock=lambda: now[0])
     watch.begin({})
     for step in range(1, 400):
         now[0] += 1.0
@@ -213,101 +211,4 @@ def test_previews_and_pictures_wait_until_they_take_no_more_than_their_share(loa
         assert len(made) == 1 or made[-1][0] != step or taken <= SHARE * now[0]
     assert len(made) >= 400 * SHARE / 2 - 1  # and do come
     assert watch.lines.startswith("step 399 of 400   mean loss 0.5000   1 s/image   0:01 left\n")
-
-
-def test_colours_are_those_of_the_hosts_previews(comfy_modules, monkeypatch):
-    import folder_paths
-    from comfy.latent_formats import SDXL
-    from dti_pack.nodes.host.training.latent_decoder import latent_decoder
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the host's own packages say while they load
-        from latent_preview import Latent2RGBPreviewer
-
-    monkeypatch.setattr(folder_paths, "get_filename_list", lambda folder: [])
-    latent = torch.randn((4, 6, 8), generator=torch.Generator().manual_seed(1))
-    theirs = Latent2RGBPreviewer(SDXL().latent_rgb_factors, SDXL().latent_rgb_factors_bias)
-    expected = torch.from_numpy(np.array(theirs.decode_latent_to_preview(latent[None]), np.float32))
-    ours = latent_decoder(SDXL(), torch.device("cpu"))(latent)
-    assert ours.shape == (6, 8, 3)
-    assert ((ours * 255).floor() - expected).abs().max() <= 1  # a rounding may fall on the other side
-    unknown = SDXL()
-    unknown.latent_rgb_factors = None
-    with pytest.raises(ValueError, match="no preview colours"):
-        latent_decoder(unknown, torch.device("cpu"))
-
-
-def test_taesd_is_used_where_its_file_is(comfy_modules, monkeypatch, tmp_path):
-    import folder_paths
-    from comfy.latent_formats import SDXL
-    from comfy.taesd.taesd import TAESD
-    from dti_pack.nodes.host.training.latent_decoder import latent_decoder
-    from safetensors.torch import save_file
-
-    file = tmp_path / "taesdxl_decoder.safetensors"
-    generator = torch.Generator().manual_seed(0)
-    taesd = TAESD()
-    for weight in taesd.taesd_decoder.parameters():
-        weight.data = torch.randn(weight.shape, generator=generator) / weight[0].numel() ** 0.5
-    save_file(taesd.taesd_decoder.state_dict(), file)
-    monkeypatch.setattr(folder_paths, "get_filename_list", lambda folder: [file.name])
-    monkeypatch.setattr(folder_paths, "get_full_path", lambda folder, name: str(tmp_path / name))
-    latent = torch.randn((4, 6, 8), generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        expected = ((taesd.decode(latent[None])[0].movedim(0, -1) + 1) / 2).clamp(0, 1)
-    before = torch.get_rng_state()
-    with torch.no_grad():
-        assert torch.equal(latent_decoder(SDXL(), torch.device("cpu"))(latent), expected)
-    assert expected.std() > 0 and torch.equal(torch.get_rng_state(), before)
-    file.write_bytes(b"broken")
-    assert latent_decoder(SDXL(), torch.device("cpu"))(latent).shape == (6, 8, 3)
-
-
-@pytest.mark.parametrize(
-    ("losses", "ticks"),
-    [
-        ([], ["0", "0.5", "1"]),
-        ([float("nan")], ["0", "0.5", "1"]),
-        ([0.5, float("inf")], None),
-        ([0.0], None),
-        ([0.11, 0.19, 0.35], ["0.1", "0.2", "0.3", "0.4"]),
-        ([3e30, 1.0], None),
-    ],
-)
-def test_curves_have_round_ticks_around_their_values(losses, ticks):
-    from dti_pack.nodes.run_picture.curves import _ticks, draw_curves
-
-    finite = [loss for loss in losses if abs(loss) < float("inf")]
-    found = _ticks(finite)
-    assert found[0] <= min(finite, default=0.0) and found[-1] >= max(finite, default=1.0) and 2 <= len(found) <= 7
-    assert ticks is None or [f"{tick:.4g}" for tick in found] == ticks
-    picture = draw_curves("loss", range(1, len(losses) + 1), {"": losses}, max(1, len(losses)), (300, 200))
-    assert picture.size == (300, 200)
-    colours = {colour for _, colour in picture.getcolors(300 * 200)}
-    assert any(red > green + 100 for red, green, _ in colours) == bool(finite)  # the curve
-
-
-def test_a_picture_keeps_the_first_and_the_last_of_its_columns():
-    from dti_pack.nodes.run_picture.drawing import spread
-
-    assert spread(list("abc"), 6) == list("abc")
-    assert "".join(spread(list("abcdefghijk"), 6)) == "acegik"
-    assert "".join(spread(list("abcdefghijk"), 2)) == "ak"
-
-
-@pytest.mark.parametrize(
-    ("typed", "prompts"),
-    [("", ("one {}",)), (" a {} \n\n the {} at night", ("a {}", "the {} at night"))],
-)
-def test_prompts_are_lines(typed, prompts):
-    from dti_pack.nodes.captions import prompts_of
-
-    assert prompts_of(typed, ("one {}", "two {}")) == prompts
-
-
-@pytest.mark.parametrize(("typed", "message"), [("a dog", "preview_prompts: caption 1 has 0"), ("{}\n" * 9, "9 lines")])
-def test_bad_prompts_are_refused_before_a_run(typed, message):
-    from dti_pack.nodes.captions import prompts_objection
-
-    assert message in prompts_objection(typed)
-    assert prompts_objection("a {}") is None and prompts_objection(None) is None
+    assert watch.lines.endswith("degrees from the start: clip_l 1")

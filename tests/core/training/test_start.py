@@ -11,7 +11,7 @@ from dti_core.embedding import ConceptEmbedding
 from dti_core.interpolation import slerp
 from dti_core.methods import METHODS
 from dti_core.training import TrainingConfig, start_method, train
-from dti_core.training.start import PRIORS
+from dti_core.training.start import PRIORS, angle_origin
 from tests.core.training.test_loop import WIDTHS, ToyDenoiser, ToyTextEncoder
 from tests.core.training.toy_runs import images
 from tests.rounding import EPS32
@@ -78,3 +78,26 @@ def test_what_does_not_fit() -> None:
             start_method(dataclasses.replace(config(), **settings), text_encoder, start_from=start)
     with pytest.raises(ValueError, match="prior is 'none'; choose one of initializer, start_from"):
         start_method(config(), text_encoder, prior="none")
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "CrossInit"])
+@pytest.mark.parametrize(
+    ("start", "prior"), [(None, "initializer"), *((embedding(count=1), prior) for prior in PRIORS)]
+)
+def test_angles_are_measured_from_where_it_is_said(method: str, start: ConceptEmbedding | None, prior: str) -> None:
+    text_encoder, reports = ToyTextEncoder(), []
+    run = config(method, steps=2)
+    begun = start_method(run, text_encoder, start_from=start, prior=prior)
+    result = train(text_encoder, ToyDenoiser(text_encoder), images(), run, reports.append, method=begun)
+    ids = text_encoder.token_ids("dog")
+    word = {key: table.rows(ids[key]) for key, table in text_encoder.vocabularies.items()}
+    origin = {"the initializer": word, "start_from": start and start.vectors}[angle_origin(run, start, prior)]
+    for key, rows in result.items():
+        cosine = torch.nn.functional.cosine_similarity(rows.double(), origin[key].double())
+        # Float32 tells an angle of a few degrees from its cosine to about this.
+        assert reports[-1].angle_to_prior[key] == pytest.approx(float(cosine.acos().rad2deg().mean()), abs=0.05)
+
+
+def test_crossinit_measures_from_what_the_encoders_make_of_the_initializer() -> None:
+    assert angle_origin(config("CrossInit")) == "the start"
+    assert angle_origin(config("CrossInit"), embedding()) == "start_from"
