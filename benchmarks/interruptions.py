@@ -71,7 +71,13 @@ class Network:
         return 0.5 + u
 
     def loss(
-        self, latents: Tensor, conditioning: Conditioning, sigma: Tensor, noise: Tensor, framing: Tensor
+        self,
+        latents: Tensor,
+        conditioning: Conditioning,
+        sigma: Tensor,
+        noise: Tensor,
+        framing: Tensor,
+        weights: Tensor | None = None,
     ) -> Tensor:
         wanted = (latents + sigma.reshape(-1, 1, 1, 1) * noise).flatten(1)[:, : sum(WIDTHS.values())]
         return (conditioning.context[:, 0] - wanted).square().mean(dim=-1)

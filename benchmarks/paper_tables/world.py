@@ -27,8 +27,6 @@ from .prompts import fill
 
 log = logging.getLogger(__name__)
 Pictures = npt.NDArray[np.uint8]
-# Pictures denoised together; larger ones gain nothing on a CPU.
-BATCH = 40
 
 
 class World:
@@ -102,25 +100,8 @@ class World:
     def _paint(self, clip: Any, prompts: Sequence[str], seeds: Sequence[int], how: Sampling) -> Pictures:
         encoded = {text: clip.encode_from_tokens_scheduled(clip.tokenize(text))[0] for text in ("", *prompts)}
         jobs = [(prompt, _noise(seed, number)) for number, prompt in enumerate(prompts) for seed in seeds]
-        out = []
-        for first in range(0, len(jobs), BATCH):
-            texts, noise = zip(*jobs[first : first + BATCH], strict=True)
-            out.append(self._denoise([encoded[text] for text in texts], encoded[""], torch.stack(noise), how))
-        return np.concatenate(out)
-
-    def _denoise(self, wanted: list[Any], empty: Any, noise: Tensor, how: Sampling) -> Pictures:
-        """Different prompts in one batch: the host takes conditioning with as many rows as there are latents."""
-        import comfy.sample
-
-        context = torch.cat([tensor for tensor, _ in wanted])
-        pooled = torch.cat([options["pooled_output"] for _, options in wanted])
-        samples = comfy.sample.sample(
-            self.painter.model, noise, how.steps, how.guidance, how.sampler, how.scheduler,
-            [[context, {**wanted[0][1], "pooled_output": pooled}]], [list(empty)], torch.zeros_like(noise),
-            disable_pbar=True,
-        )  # fmt: skip
-        pixels = self.painter.vae.decode(samples)
-        return np.asarray((pixels * 255 + 0.5).clamp(0, 255).to(torch.uint8).numpy())
+        noise = torch.stack([drawn for _, drawn in jobs])
+        return self.painter.denoise([encoded[prompt] for prompt, _ in jobs], encoded[""], noise, how)
 
 
 def _noise(seed: int, number: int) -> Tensor:

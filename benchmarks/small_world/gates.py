@@ -107,8 +107,8 @@ def main() -> None:
     judge = Judge.load(options.judge) if options.judge else Judge.load()
     painter, how = Painter(options.checkpoint), Sampling(steps=options.steps)
     scenes = plain_scenes(options.count)
-    described = painter.paint_each(prompts(scenes, EVERYTHING), how)
-    named = painter.paint_each(prompts(scenes, CLASS_WORD), how)
+    described = painter.paint(prompts(scenes, EVERYTHING), range(len(scenes)), how)
+    named = painter.paint(prompts(scenes, CLASS_WORD), range(len(scenes)), how)
     if options.sheet:
         sheet(described[:40], 8).save(options.sheet)
         log.info("Wrote %s; its prompts:", options.sheet)

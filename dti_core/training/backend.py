@@ -91,6 +91,6 @@ class Denoiser(Protocol):
         latents and noise are `[B, C, H, W]`, unscaled as a VAE gives them, conditioning has B rows, sigma is
         `[B]`. framing is int64 `[B, 6]` in pixels: height and width of the image before it was resized,
         top and left of the crop, height and width of the crop (SDXL's size conditioning).
-        weights, given only where images have masks: `[B, 1, H, W]` float32, of each latent's error in its sample's
-        mean.
+        weights: of each latent's error in its sample's mean, `[B, 1, H, W]` float32; None for a plain mean, where
+        images have no masks.
         """

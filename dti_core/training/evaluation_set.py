@@ -30,14 +30,13 @@ class EvaluationSet:
         batch, to = self._batch, self._denoiser.device
         captions, index = batch.distinct_captions()
         conditioning = self._text_encoder.encode(captions, vectors).select(index)
-        weighted = {} if batch.weights is None else {"weights": batch.weights.to(to)}
         losses = self._denoiser.loss(
             batch.latents.to(to),
             conditioning,
             self._denoiser.sigmas(self._u).to(to),
             batch.noise.to(to),
             batch.framing,
-            **weighted,
+            None if batch.weights is None else batch.weights.to(to),
         )
         return float(losses.mean())
 

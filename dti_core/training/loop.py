@@ -124,9 +124,13 @@ def _add_gradients(
     loss = torch.zeros(1, device=device)
     for start in range(0, batch_size, microbatch_size):
         rows = slice(start, start + microbatch_size)
-        weighted = {} if weights is None else {"weights": weights[rows]}
         losses = denoiser.loss(
-            latents[rows], leaf.select(caption_index[rows]), sigma[rows], noise[rows], batch.framing[rows], **weighted
+            latents[rows],
+            leaf.select(caption_index[rows]),
+            sigma[rows],
+            noise[rows],
+            batch.framing[rows],
+            None if weights is None else weights[rows],
         )
         torch.autograd.backward(losses.sum() * (loss_scale / batch_size))
         loss += losses.detach().sum() / batch_size

@@ -36,12 +36,15 @@ def test_each_workflow_has_its_thumbnail() -> None:
         assert is_shipped(workflow.relative_to(ROOT).as_posix())
 
 
-def test_a_picture_in_two_places_is_the_same() -> None:
-    """docs shows some that the benchmarks draw."""
-    drawn = ROOT / "benchmarks" / "paper_tables" / "report"
-    for file in drawn.glob("*.png"):
-        shown = ROOT / "docs" / "images" / file.name
-        assert not shown.is_file() or shown.read_bytes() == file.read_bytes()
+def test_pictures_of_the_docs_are_shown_and_those_in_two_places_are_the_same() -> None:
+    """Some are drawn by the benchmarks."""
+    pages = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
+    pictures = list((ROOT / "docs" / "images").iterdir())
+    assert pictures
+    for file in pictures:
+        assert f"images/{file.name}" in pages
+        drawn = ROOT / "benchmarks" / "paper_tables" / "report" / file.name
+        assert not drawn.is_file() or drawn.read_bytes() == file.read_bytes()
 
 
 def test_what_is_left_out_exists_and_the_pack_is_not_among_it() -> None:

@@ -96,7 +96,7 @@ def test_a_folder_that_is_not_whole_says_which_files(tmp_path, dino, siglip):
         folder_of(str(tmp_path / "nowhere"), download=False)
 
 
-@pytest.mark.skipif(is_protobuf_available(), reason="nothing is missing")
+@pytest.mark.skipif(is_protobuf_available(), reason="protobuf is installed, so that nothing is refused")
 def test_the_tokenizer_of_another_kind_is_named(tmp_path, siglip):
     """SigLIP's own class needs packages that ComfyUI does not bring along; without them an error says which."""
     shutil.copytree(siglip, tmp_path / "siglip")

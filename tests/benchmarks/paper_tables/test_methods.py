@@ -54,7 +54,7 @@ class ToyDenoiser:
         self.seen.append(u)
         return 0.5 + u
 
-    def loss(self, latents, conditioning, sigma, noise, framing) -> Tensor:
+    def loss(self, latents, conditioning, sigma, noise, framing, weights=None) -> Tensor:
         around = self.target + self.noise * noise.flatten(1)[:, : len(self.target)]
         return (conditioning.context[:, 0] - around).square().sum(dim=-1)
 

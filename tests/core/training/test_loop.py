@@ -54,7 +54,7 @@ class ToyDenoiser:
     def sigmas(self, u: Tensor) -> Tensor:
         return 0.5 + u
 
-    def loss(self, latents, conditioning, sigma, noise, framing) -> Tensor:
+    def loss(self, latents, conditioning, sigma, noise, framing, weights=None) -> Tensor:
         self.rows.append(len(latents))
         return (conditioning.context[:, 0] - self.target).square().sum(dim=-1) + 0 * conditioning.pooled.sum(dim=-1)
 
@@ -128,7 +128,7 @@ def test_same_seed_same_vectors(config, images):
     def pulled_by_noise(denoiser):
         plain = denoiser.loss
 
-        def loss(latents, conditioning, sigma, noise, framing):
+        def loss(latents, conditioning, sigma, noise, framing, weights=None):
             row = conditioning.context[:, 0]
             pull = (row * noise.flatten(1)[:, : row.shape[1]]).sum(dim=-1)
             return plain(latents, conditioning, sigma, noise, framing) + pull
@@ -170,7 +170,7 @@ def test_an_overflowing_loss_scale_is_lowered(config, images):
         denoiser.loss_scale = 2.0**15
         plain = denoiser.loss
 
-        def half(latents, conditioning, sigma, noise, framing):
+        def half(latents, conditioning, sigma, noise, framing, weights=None):
             losses = plain(latents, conditioning, sigma, noise, framing)
             losses.register_hook(lambda gradient: torch.where(gradient.abs() > 100, torch.inf, gradient))
             return losses

@@ -84,7 +84,13 @@ class HalfPrecision:
         return u + 0.1
 
     def loss(
-        self, latents: Tensor, conditioning: Conditioning, sigma: Tensor, noise: Tensor, framing: Tensor
+        self,
+        latents: Tensor,
+        conditioning: Conditioning,
+        sigma: Tensor,
+        noise: Tensor,
+        framing: Tensor,
+        weights: Tensor | None = None,
     ) -> Tensor:
         context = conditioning.context
         context.register_hook(lambda gradient: gradient.half().float())

@@ -20,7 +20,7 @@ STEPS = 12
 class NoisyDenoiser(ToyDenoiser):
     """The toy's target, and a pull in the direction of what was drawn."""
 
-    def loss(self, latents, conditioning, sigma, noise, framing):
+    def loss(self, latents, conditioning, sigma, noise, framing, weights=None):
         row = conditioning.context[:, 0]
         drawn = (latents + noise).flatten(1)[:, : row.shape[1]]
         return super().loss(latents, conditioning, sigma, noise, framing) + sigma * (row * drawn).sum(dim=-1)
