@@ -66,5 +66,7 @@ def config_of(settings: Settings, word: str, seed: int) -> TrainingConfig:
             decay=settings.decay,
             decay_floor=settings.decay_floor,
             stratified=settings.stratified,
+            noise_start=settings.noise_start,
+            noise_end=settings.noise_end,
         ),
     )

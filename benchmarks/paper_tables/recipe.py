@@ -20,6 +20,7 @@ def changes(base: Settings) -> dict[str, Settings]:
         "cosine decay to a tenth": replace(base, decay="cosine", decay_floor=0.1),
         "mean of the last quarter": replace(base, average=base.steps // 4),
         "stratified noise levels": replace(base, stratified=True),
+        "all but the noisiest fifth": replace(base, noise_start=0.2),
         "kappa 0.03 x gradient": replace(base, kappa_share=0.03),
         "kappa 0.1 x gradient": replace(base, kappa_share=0.1),
         "start at the best word": replace(base, best_word=True),

@@ -22,7 +22,7 @@ class Settings:
     learning_rate: AdamW's in coordinates of a word, or the tangent of DTI's step angle; None for the reference's.
     magnitude: m* in training: "mean", "min", "max" or "initializer" as in TrainingConfig, or "5x", in means.
 
-    kappa_share, decay, decay_floor, average, stratified: as in dti_core.methods.Options.
+    kappa_share, decay, decay_floor, average, stratified, noise_start, noise_end: as in dti_core.methods.Options.
     surroundings: training captions name what is not the subject: background, place and size.
     best_word: start and prior from the word of the world with the least loss, not from the class word.
     """
@@ -38,6 +38,8 @@ class Settings:
     decay_floor: float = 0.0
     average: int = 0
     stratified: bool = False
+    noise_start: float = 0.0
+    noise_end: float = 1.0
     surroundings: bool = False
     best_word: bool = False
 

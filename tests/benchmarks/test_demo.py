@@ -33,7 +33,7 @@ def test_the_demo_learns_twice_and_leaves_a_sheet(tmp_path: Path) -> None:
     sheet = np.asarray(Image.open(tmp_path / "demo.png"))
     assert sheet.shape[0] > 5 * 192 and sheet.shape[1] > 5 * 192
     # A row of the images and four of what was generated, not of white paper.
-    assert all((row < 230).mean() > 0.2 for row in np.array_split(sheet, 5))
+    assert all((row < 230).mean() > 0.3 for row in np.array_split(sheet, 5))
     words = tmp_path / comfyui_version(tree) / "demo" / "models" / "embeddings"
     assert {"demo.safetensors", "demo_ti.safetensors"} <= {file.name for file in words.iterdir()}
     assert not list(words.glob("*.log"))
