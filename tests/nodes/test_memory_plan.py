@@ -62,26 +62,7 @@ def with_lora(model, clip):
 
 
 @contextmanager
-def in_float32(module):
-    """The host rounds a LoRA into half-precision weights that it keeps, and adds it unrounded to those it streams."""
-    before = {name: parameter.dtype for name, parameter in module.named_parameters()}
-    module.float()
-    yield
-    for name, parameter in module.named_parameters():  # by name: the host puts others in their place
-        parameter.data = parameter.data.to(before[name])
-
-
-@pytest.fixture(params=["plain", "lora"])
-def pair(request, models):
-    if request.param == "plain":
-        yield models.model, models.clip
-    else:
-        with in_float32(models.clip.cond_stage_model):
-            yield with_lora(models.model, models.clip)
-
-
-@pytest.fixture
-def snapshot(models):
+def unchanged(models):
     modules = (models.model.model, models.clip.cond_stage_model)
     # Another test may have left a LoRA's weights in place, as the host does until it needs the plain ones.
     models.model.detach()
@@ -97,7 +78,25 @@ def snapshot(models):
         assert not any("forward" in vars(child) or "encode" in vars(child) for child in module.modules())
 
 
-def test_every_plan_trains_the_same_vectors(pair, images, snapshot):
+@pytest.fixture
+def snapshot(models):
+    with unchanged(models):
+        yield
+
+
+@pytest.fixture(params=["plain", "lora"])
+def pair(request, models, load_models, small_checkpoint, snapshot):
+    if request.param == "plain":
+        yield models.model, models.clip
+        return
+    own = load_models(small_checkpoint)
+    # The host rounds a LoRA into half-precision weights that it keeps, and adds it unrounded to those it streams.
+    own.clip.cond_stage_model.float()
+    with unchanged(own):
+        yield with_lora(own.model, own.clip)
+
+
+def test_every_plan_trains_the_same_vectors(pair, images):
     from dti_pack.nodes.host.training.memory import TrainingMemory
 
     expected = trained(*pair, images, TrainingMemory([replace(plans()[0], microbatch_size=4)]))

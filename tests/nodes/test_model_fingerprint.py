@@ -34,6 +34,13 @@ def test_loaded_again_it_is_the_same(load_models, small_checkpoint, models, fing
     assert fingerprint(models.model) != fingerprint(models.clip.patcher)
 
 
+def test_ordinary_weights_are_known_by_their_values(models, fingerprint):
+    from dti_pack.nodes.host.training.model_fingerprint import _sample
+
+    for patcher in (models.model, models.clip.patcher, models.vae.patcher):
+        assert all(isinstance(_sample(weight), list) for weight in patcher.model.state_dict().values())
+
+
 def test_one_changed_weight_shows(load_models, small_checkpoint, models, fingerprint):
     changed = load_models(small_checkpoint).model
     with torch.inference_mode():
