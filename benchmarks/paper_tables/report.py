@@ -26,6 +26,7 @@ from .tables import (
     markdown,
     table_by_concept,
     table_of_attributes,
+    table_of_change,
     table_of_differences,
     table_of_gains,
     table_of_scores,
@@ -58,6 +59,7 @@ def write_report(folder: Path, scale: Scale, results: Results, workers: Workers)
     parts += _scores(main_tables.style_table(scale), results, "TI", "DTI")
     choosing = main_tables.choosing_table(scale)
     parts += [*_scores(choosing, results, "TI"), table_by_concept(choosing, results, "DTI", "TI")]
+    parts += [f"## {(finer := main_tables.finer_table(scale)).name}", table_of_change(finer, choosing, results)]
     recipe = recipe_table(scale)
     parts += [*_scores(recipe, results, ends=choosing), table_of_gains(recipe, results)]
     if improved is not None:

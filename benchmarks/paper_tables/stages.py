@@ -10,7 +10,10 @@ from .plan import Run, Scale, Table
 from .recipe import recipe_table
 from .settings import Settings
 
-NAMES = ("main", "choosing", "seeds", "ablation", "rates", "recipe", "steps", "strengths", "styles", "rest", "improved")
+NAMES = (
+    "main", "choosing", "seeds", "ablation", "rates", "recipe", "steps", "strengths", "styles", "sampler", "rest",
+    "improved",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ def stage(name: str, scale: Scale, improved: Settings | None) -> Stage:
         return Stage(tuple(curves.strength_tables(scale)))
     if name == "styles":
         return Stage((main_tables.style_table(scale),), first)
+    if name == "sampler":
+        return Stage((main_tables.finer_table(scale),))
     if name == "rest":
         return Stage((main_tables.table_3(scale), main_tables.style_table(scale)) if more else (), more)
     if name == "improved":

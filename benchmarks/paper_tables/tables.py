@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -52,6 +53,16 @@ def table_of_differences(table: Table, results: Results, against: str) -> str:
         for row in table.rows
         if row is not base and row.settings.method not in REFERENCES
     ]
+    return markdown(lines, ["", "Image", "Text"])
+
+
+def table_of_change(changed: Table, table: Table, results: Results) -> str:
+    """Every row as `changed` tries it, less the same row as `table` does, with the first sampling seed of both."""
+    first = replace(table, sampling_seeds=1)
+    lines = []
+    for row in changed.rows:
+        pairs = [(results.values(changed, row, axis), results.values(first, row, axis)) for axis in ("image", "text")]
+        lines.append([row.label, *(bootstrap(a - b) for a, b in pairs)])
     return markdown(lines, ["", "Image", "Text"])
 
 

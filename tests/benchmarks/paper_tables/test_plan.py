@@ -32,7 +32,7 @@ def scored(store: Store, table: Table, values: dict[str, float]) -> Results:
 def test_nothing_is_chosen_on_a_subject_that_reports(scale, tmp_path):
     for name in NAMES:
         for table in stage(name, scale, Settings()).tables:
-            assert (table.purpose == CHOOSE) == (name in ("choosing", "recipe"))
+            assert (table.purpose == CHOOSE) == (name in ("choosing", "recipe", "sampler"))
             if table.purpose == CHOOSE:
                 assert not {run.concept for run in table.runs()} & set(REPORTING)
             else:
