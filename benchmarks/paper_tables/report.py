@@ -44,7 +44,7 @@ def write_report(folder: Path, scale: Scale, results: Results, workers: Workers)
     main = main_tables.table_2(scale)
     parts = ["# The paper's tables on the small world", _preface(folder, scale, workers)]
     parts += [f"{number} trainings took {seconds / 3600:.1f} hours of one worker; what images took comes on top."]
-    parts += _scores(main, results, "TI", "DTI")
+    parts += _scores(main, results, "TI", "DTI", "class word")
     parts += ["Text by attribute:", table_of_attributes(main, results)]
     figures.front(_ends(main, results), list(_curves(scale, results)), folder / "front.png")
     parts += ["![image against text](front.png)"]

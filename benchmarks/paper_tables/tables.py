@@ -13,7 +13,6 @@ from .plan import Row, Table
 from .prompts import LEVELS
 from .recipe import BASE, gains, merit
 from .results import Results
-from .settings import REFERENCES
 
 
 def markdown(lines: Iterable[Sequence[object]], header: Sequence[str]) -> str:
@@ -46,12 +45,13 @@ def room_left(table: Table, row: Row, results: Results, ends: Table) -> Interval
 
 
 def table_of_differences(table: Table, results: Results, against: str) -> str:
-    """Every trained row less the row `against`, subject by subject and seed by seed."""
+    """Every trained row less the row `against`, subject by subject and seed by seed; what is not trained only less
+    another that is not."""
     base = table.row(against)
     lines = [
         [f"{row.label} - {against}", *(_difference(table, results, row, base, axis) for axis in ("image", "text"))]
         for row in table.rows
-        if row is not base and row.settings.method not in REFERENCES
+        if row is not base and (row.settings.trains or not base.settings.trains)
     ]
     return markdown(lines, ["", "Image", "Text"])
 
