@@ -87,7 +87,7 @@ class Client:
             answer = json.loads(error.read())
         # The host also accepts a prompt of which only some outputs are valid; that hides mistakes.
         for node_id, report in answer.get("node_errors", {}).items():
-            problems = "; ".join(f"{e['message']}: {e['details']}" for e in report["errors"])
+            problems = "; ".join(dict.fromkeys(map(_said, report["errors"])))
             raise HostError(problems, node_id, report["errors"][0]["type"])
         if "error" in answer:
             raise HostError(f"{answer['error']['message']}: {answer['error']['details']}")
@@ -152,3 +152,9 @@ class Client:
             yield event
             if event["type"] == "executing" and data["node"] is None:
                 return
+
+
+def _said(error: Mapping[str, str]) -> str:
+    """What is wrong with an input. A sentence of the node itself the host repeats for each input that the node sees."""
+    own = error["type"] == "custom_validation_failed"
+    return f"{error['message']}: {error['details'].partition(' - ')[2] if own else error['details']}"

@@ -116,10 +116,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_host(tree: Path, python: Path, base: Path, options: Sequence[str] = ()) -> Iterator[Host]:
-    """Start the host on a base folder made by make_base, wait until it answers, stop it at the end."""
+def running_host(
+    tree: Path, python: Path, base: Path, options: Sequence[str] = (), log: Path | None = None
+) -> Iterator[Host]:
+    """Start the host on a base folder made by make_base, wait until it answers, stop it at the end.
+
+    log: the file for what it says; None for host.log in the base folder.
+    """
     port = free_port()
-    log = base / "host.log"
+    log = log or base / "host.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             command_line(tree, python, base, port, options),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from .plan import CONCEPTS, Run
 from .store import Store
 from .world import World
 
-log = logging.getLogger(__name__)
 NOTE_EVERY = 10  # steps between notes of loss, norms, angles
 
 
@@ -50,8 +48,8 @@ def unscored(job: Job, store: Store) -> list[Run]:
     return [run for run in job.runs if store.score(run.score_id) is None]
 
 
-def do(job: Job, world: World, store: Store) -> None:
-    """Train where there is no training yet, then examine what has no score."""
+def do(job: Job, world: World, store: Store) -> str:
+    """Train where there is no training yet, then examine what has no score. What was done, in a line."""
     concept = CONCEPTS[job.run.concept]
     settings, begun = job.run.settings, time.monotonic()
     by_step: dict[int, dict[str, Tensor]] = {}
@@ -66,10 +64,10 @@ def do(job: Job, world: World, store: Store) -> None:
         found = score(world.judge, world.trust, concept, prompts, pictures)
         norm = norms(word if settings.method == "class_word" else vectors, lengths)
         store.save_score(run.score_id, {**found, "norm": norm})
-    log.info(
-        "%s %s seed %d: trained in %.0f s, examined %d times in %.0f s", concept.name, settings.method, job.run.seed,
-        trained_at - begun, len(examined), time.monotonic() - trained_at,
-    )  # fmt: skip
+    return (
+        f"{concept.name} {settings.method} seed {job.run.seed}: trained in {trained_at - begun:.0f} s, "
+        f"examined {len(examined)} times in {time.monotonic() - trained_at:.0f} s"
+    )
 
 
 def trained(job: Job, world: World, store: Store, concept: Subject | Style) -> dict[int, dict[str, Tensor]]:

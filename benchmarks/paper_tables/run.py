@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from small_world import checkpoint as small_world_checkpoint
@@ -97,12 +98,14 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, help="an assembled one, instead of the repository's small world")
     parser.add_argument("--judge", type=Path, default=small_world_judge.FILE)
     parser.add_argument("--minutes", type=float, help="stop starting new runs after this time")
-    parser.add_argument("--workers", type=int, default=1, help="processes of one core each")
+    parser.add_argument("--workers", type=int, default=1, help="of one core each; more than one need Ray")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="STAGE", help=", ".join(NAMES))
     parser.add_argument("--cut", action="store_true", help="two subjects, a few steps: does everything run?")
     parser.add_argument("--estimate", action="store_true", help="say how long it would take, and do nothing")
     parser.add_argument("--report", action="store_true", help="write the report of what is there, and do nothing else")
     options = parser.parse_args()
+    if options.workers > 1 and find_spec("ray") is None:
+        parser.error("more than one worker need Ray: pip install ray")
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the workers; this process sets its own
     scale = CUT if options.cut else WHOLE
     deadline = None if options.minutes is None else time.monotonic() + 60 * options.minutes

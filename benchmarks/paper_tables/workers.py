@@ -1,14 +1,14 @@
-"""Jobs on several cores: a process each, with one thread and a world of its own."""
+"""Jobs on several cores: a worker of Ray on each, with one thread and a world of its own."""
 
 from __future__ import annotations
 
-import concurrent.futures as futures
 import logging
-import multiprocessing
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from small_world.comfyui import start_log, use_comfyui
 
@@ -54,14 +54,14 @@ class Workers:
         self._places, self._count, self._deadline = places, count, deadline
         self._store = Store(places.results)
         self._world: World | None = None
-        self._pool: futures.ProcessPoolExecutor | None = None
+        self._open = ExitStack()
+        self._others: Any = None  # of comfy_host.ray_workers: one worker needs no Ray
 
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        self._open.close()
 
     @property
     def world(self) -> World:
@@ -79,35 +79,35 @@ class Workers:
         total = len(waiting)
         if self._count == 1:
             while waiting and self.in_time():
-                do(waiting.pop(0), self.world, self._store)
+                log.info("%s", do(waiting.pop(0), self.world, self._store))
         elif waiting:
-            self._in_processes(waiting)
+            self._on_others(waiting)
         if waiting:
             log.info("Out of time, %d of %d left.", len(waiting), total)
         return not waiting
 
-    def _in_processes(self, waiting: list[Job]) -> None:
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = futures.ProcessPoolExecutor(self._count, context, _start, (self._places,))
-        running: set[futures.Future[None]] = set()
-        while running or (waiting and self.in_time()):
-            while waiting and len(running) < self._count and self.in_time():
-                running.add(self._pool.submit(_do, waiting.pop(0)))
-            done, running = futures.wait(running, return_when=futures.FIRST_COMPLETED)
-            for future in done:
-                future.result()
+    def _on_others(self, waiting: list[Job]) -> None:
+        """Takes out of `waiting` what is done."""
+        from comfy_host.ray_workers import Workers, cluster
+
+        if self._others is None:
+            self._open.enter_context(cluster(count=self._count))
+            self._others = self._open.enter_context(Workers(JobWorker, (self._places,), self._count))
+        for outcome in self._others.outcomes(list(waiting), self.in_time):
+            if outcome.error is not None:
+                raise outcome.error
+            log.info("%s", outcome.result)
+            waiting.remove(outcome.job)
 
 
-_own: tuple[World, Store] | None = None
+class JobWorker:
+    """Made an actor of Ray."""
 
+    def __init__(self, places: Places) -> None:
+        self._places, self._store = places, Store(places.results)
 
-def _start(places: Places) -> None:
-    global _own
-    _own = load_world(places), Store(places.results)
+    def start(self) -> None:
+        self._world = load_world(self._places)
 
-
-def _do(job: Job) -> None:
-    if _own is None:
-        raise RuntimeError("the worker has not been started")
-    do(job, *_own)
+    def do(self, job: Job) -> str:
+        return do(job, self._world, self._store)
