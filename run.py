@@ -54,7 +54,7 @@ def demo(options: argparse.Namespace, extra: Sequence[str]) -> int:
 def test(options: argparse.Namespace, extra: Sequence[str]) -> int:
     """Check style and types, run pytest, and once more what compares numbers; with arguments, only pytest with them."""
     tree = comfyui_tree(options.comfyui)
-    python = str(own_environment(tree, "benchmarks", "diffusers", "dev"))
+    python = str(own_environment(tree, "benchmarks", "diffusers", "dev", "ray"))
     tools = () if extra else ("ruff check", "comfy_host.type_check")
     failed = [tool for tool in tools if _run([python, "-m", *tool.split()])]
     if failed:
@@ -87,8 +87,18 @@ def host(options: argparse.Namespace, extra: Sequence[str]) -> int:
     return _run(command_line(tree, python, base, port, extra), host_variables())
 
 
-def _run(command: Sequence[str], variables: dict[str, str] | None = None) -> int:
-    process = subprocess.Popen(command, cwd=REPO, env=variables)
+def concepts(options: argparse.Namespace, extra: Sequence[str]) -> int:
+    """Train the concepts of a manifest, a ComfyUI on each GPU; docs/many_concepts.md has the further arguments."""
+    tree = comfyui_tree(options.comfyui)
+    python = own_environment(tree, "benchmarks", "ray")
+    command = [str(python), "-m", "comfy_host.many_concepts", "--comfyui", str(tree)]
+    command += ["--python", str(given_interpreter(options.python) or python), *extra]
+    # Paths in the arguments are relative to where this was called.
+    return _run(command, os.environ | {"PYTHONPATH": str(REPO)}, Path.cwd())
+
+
+def _run(command: Sequence[str], variables: dict[str, str] | None = None, folder: Path = REPO) -> int:
+    process = subprocess.Popen(command, cwd=folder, env=variables)
     try:
         return process.wait()
     except KeyboardInterrupt:
@@ -99,7 +109,7 @@ def _run(command: Sequence[str], variables: dict[str, str] | None = None) -> int
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True)
-    for function in (demo, test, memory, host):
+    for function in (demo, test, memory, host, concepts):
         text = function.__doc__
         command = commands.add_parser(function.__name__, description=text, help=text, allow_abbrev=False)
         command.set_defaults(run=function)

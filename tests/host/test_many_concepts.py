@@ -12,7 +12,6 @@ from comfy_host.many_concepts.manifest import read_manifest
 from comfy_host.workflow import needed_graph
 
 
-
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
     """Two concepts from one folder."""
