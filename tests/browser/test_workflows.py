@@ -17,6 +17,7 @@ from skimage import data
 from comfy_host.client import Client, Run
 from comfy_host.editor import Editor
 from comfy_host.environment import REPO
+from comfy_host.workflow import needed_graph
 
 WORKFLOWS = REPO / "workflows"
 
@@ -121,6 +122,14 @@ def test_train_concept_is_shipped_with_the_defaults(editor, client):
     assert settings == {name: known["default"] for name, known in options.items() if "default" in known}
     loader, output = train["inputs"]["captions"]
     assert (editor.api_prompt()[loader]["class_type"], output) == ("DTI_LoadConceptImages", 2)
+
+
+def test_a_file_says_without_its_page_what_the_page_posts(editor, client):
+    editor.load(WORKFLOWS / "train_concept.json")
+    graph = needed_graph(WORKFLOWS / "train_concept.json", "SaveImage", client.get("/object_info"))
+    assert {"DTI_Train", "KSampler", "StringReplace"} < {one["class_type"] for one in graph.values()}
+    posted = editor.api_prompt()
+    assert graph == {number: {key: posted[number][key] for key in one} for number, one in graph.items()}
 
 
 def test_use_concept(editor, client):
