@@ -79,8 +79,8 @@ class Workers:
         """Do the jobs, each as a worker is free, in any order; none is begun when the time is up."""
         waiting = deque((job, 1) for job in jobs)
         running: dict[Any, tuple[Any, J, int]] = {}
-        while (open_ := bool(waiting) and in_time()) or running:
-            if open_:
+        while (more := bool(waiting) and in_time()) or running:
+            if more:
                 self._start_missing(len(waiting) + len(running), len(running))
                 while waiting and self._idle:
                     worker, (job, attempt) = self._idle.pop(), waiting.popleft()

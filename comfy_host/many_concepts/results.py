@@ -45,7 +45,7 @@ class Results:
         entries = [self._entry(concept) or {"name": concept.name, "problem": "not yet"} for concept in concepts]
         lines = ["| concept | result | attempts | minutes |", "| --- | --- | --- | --- |"]
         for entry in entries:
-            result = entry["problem"].partition("\n")[0] or f"{entry['name']}.safetensors"
+            result = entry["problem"].partition("\n")[0].replace("|", "/") or f"{entry['name']}.safetensors"
             minutes = f"{entry.get('seconds', 0) / 60:.1f}"
             lines.append(f"| {entry['name']} | {result} | {entry.get('attempts', 0)} | {minutes} |")
         table = "\n".join(lines)

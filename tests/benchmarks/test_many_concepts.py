@@ -67,7 +67,8 @@ def test_lost_workers_cost_no_result_and_no_bit(manifest: Path, tmp_path: Path, 
         assert "resumed at step" in (out / "results" / f"{name}.txt").read_text(encoding="utf-8")
         assert all((rows[name][key] == row).all() for key, row in rows["third"].items())
     assert "resumed" not in (out / "results" / "third.txt").read_text(encoding="utf-8")
-    assert Image.open(out / "results" / "first.png").size > (64, 64)
+    with Image.open(out / "results" / "first.png") as picture:
+        assert picture.size > (64, 64)
     table = (out / "results" / "summary.md").read_text(encoding="utf-8")
     assert table.count(".safetensors") == 3 and results["refused"]["problem"] in table
     # Nobody is left who trains on.
