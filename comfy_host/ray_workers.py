@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 J = TypeVar("J")
 # Of workers that could not be started, one after the other, before that is taken for the rule.
 FAILED_STARTS = 3
+# For results on their way; Ray would take a third of the memory.
+STORE_BYTES = 2**28
 
 
 class WorkerLostError(Exception):
@@ -44,7 +46,7 @@ def cluster(address: str | None = None, count: int | None = None) -> Iterator[No
     if address is None:
         # What Ray makes itself it puts into the home folder.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        own = {"num_cpus": count, "include_dashboard": False}
+        own = {"num_cpus": count, "object_store_memory": STORE_BYTES, "include_dashboard": False}
     ray.init(address, logging_level=logging.WARNING, **own)
     try:
         yield

@@ -24,15 +24,19 @@ def needed_graph(workflow: Path, node_type: str, known: Mapping[str, Any]) -> Gr
     Raises ValueError for what only the page itself can turn into API format.
     """
     content = json.loads(workflow.read_text(encoding="utf-8"))
-    in_page = isinstance(content.get("nodes"), list)
-    kind = "type" if in_page else "class_type"
-    nodes: dict[str, Saved] = {str(one["id"]): one for one in content["nodes"]} if in_page else content
-    left = [number for number, one in nodes.items() if one[kind] == node_type]
+    try:
+        in_page = "nodes" in content
+        nodes: dict[str, Saved] = {str(one["id"]): one for one in content["nodes"]} if in_page else content
+        left = [number for number, one in nodes.items() if one["type" if in_page else "class_type"] == node_type]
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{workflow} is not a workflow of ComfyUI.") from error
     if len(left) != 1:
         raise ValueError(f"{workflow} has {len(left)} nodes {node_type}; it must have one.")
     needed: Graph = {}
     while left:
         number = left.pop()
+        if number not in nodes:
+            raise ValueError(f"{workflow} is not whole: it has no node {number}, by which another is fed.")
         saved = nodes[number]
         if in_page:
             if saved["type"] not in known or saved.get("mode", ACTIVE) != ACTIVE:

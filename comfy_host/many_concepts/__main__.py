@@ -38,6 +38,8 @@ def main() -> int:
     parser.add_argument("--address", help="of a running Ray cluster; else one is started on this machine")
     parser.add_argument("--attempts", type=int, default=3, help="to train a concept when workers are lost")
     options = parser.parse_args()
+    if options.attempts < 1 or (options.workers is not None and options.workers < 1):
+        parser.error("--workers and --attempts must be 1 or more")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
         return run(options)

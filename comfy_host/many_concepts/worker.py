@@ -73,6 +73,8 @@ class ConceptWorker:
         begun = time.monotonic()
         try:
             (self._own / "concept.txt").write_text(concept.name, encoding="utf-8")  # for who looks on
+            # An older one must not pass for this one's result.
+            self._file(concept).unlink(missing_ok=True)
             with Client(self._host) as client:
                 try:
                     prompt_id = client.submit(self._graph(concept, client))
@@ -108,6 +110,8 @@ class ConceptWorker:
         return graph
 
     def _trained(self, concept: Concept, client: Client, run: Run, seconds: float) -> Trained:
-        file = self._place.base / "models" / "embeddings" / f"{concept.name}.safetensors"
         texts = [text for output in run.outputs.values() for text in output.get("text", ())]
-        return Trained("\n".join(texts), file.read_bytes(), client.files(run, PICTURE)[-1], seconds)
+        return Trained("\n".join(texts), self._file(concept).read_bytes(), client.files(run, PICTURE)[-1], seconds)
+
+    def _file(self, concept: Concept) -> Path:
+        return self._place.base / "models" / "embeddings" / f"{concept.name}.safetensors"
