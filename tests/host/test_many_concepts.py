@@ -55,7 +55,11 @@ def test_what_a_workflow_cannot_say_without_its_page(client, tmp_path: Path) -> 
         file.write_text(json.dumps({**workflow, "nodes": nodes}), encoding="utf-8")
         with pytest.raises(ValueError, match=r"Node 3 .*Save the workflow with Export \(API\)"):
             needed_graph(file, "DTI_Train", known)
-    for content, message in (([], "is not a workflow"), ({"1": {}}, "is not a workflow"), ({}, "has 0 nodes DTI_Train")):
+    for content, message in (
+        ([], "is not a workflow"),
+        ({"1": {}}, "is not a workflow"),
+        ({}, "has 0 nodes DTI_Train"),
+    ):
         file.write_text(json.dumps(content), encoding="utf-8")
         with pytest.raises(ValueError, match=message):
             needed_graph(file, "DTI_Train", known)
