@@ -24,7 +24,7 @@ VERSION = 1
 NOTE = "dti.state"
 HASH_NOTE = "dti.state_sha256"
 # As `_packed` has an empty mapping.
-NOTHING = {"pairs": []}
+NOTHING: Mapping[str, Any] = {"pairs": []}
 
 
 @dataclass(frozen=True, eq=False)
