@@ -119,6 +119,8 @@ class DTITrain(io.ComfyNode):
         held_out: Sequence[int] = (HELD_OUT,),
         validate_every: Sequence[int] = (EVERY,),
         patience: Sequence[int] = (0,),
+        schedule: Sequence[str] = ("constant",),
+        average: Sequence[int] = (Options.average,),
     ) -> io.NodeOutput:
         # Every input comes as a list, so that a list of images is one run and not one run each.
         lists = {key: values for key, values in locals().items() if key not in ("cls", "images", "captions", "masks")}

@@ -19,6 +19,13 @@ from .sockets import DTIEmbedding, if_exists_input, name_input
 
 TEMPLATES = {"object": OBJECT_TEMPLATES, "style": STYLE_TEMPLATES}
 PREVIEW_EVERY = 25
+LEAST_RATE = 0.1
+# As fields of Options.
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "constant": {},
+    "linear": {"decay": "linear", "decay_floor": LEAST_RATE},
+    "cosine": {"decay": "cosine", "decay_floor": LEAST_RATE},
+}
 # One image of four is a quarter of what a run knows of its subject; whether a better step makes up for that is not
 # measured yet.
 HELD_OUT = 0
@@ -303,6 +310,25 @@ def train_inputs() -> list[Any]:
             max=100000,
             optional=True,
             tooltip="Steps without a lower loss of held_out images after which training ends. 0: it never ends early.",
+            **ADVANCED,
+        ),
+        io.Combo.Input(
+            "schedule",
+            options=list(SCHEDULES),
+            default="constant",
+            optional=True,
+            tooltip="Whether steps become smaller over the run: linear and cosine bring them down to a tenth of "
+            "learning_rate.",
+            **ADVANCED,
+        ),
+        io.Int.Input(
+            "average",
+            default=Options.average,
+            min=0,
+            max=100000,
+            optional=True,
+            tooltip="The result is the mean direction of so many last steps, which smooths out their noise. For DTI "
+            "alone. 0: the last step's.",
             **ADVANCED,
         ),
     ]

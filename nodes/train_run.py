@@ -33,7 +33,7 @@ from .host.training.session import training_session
 from .host.training.text_encoder import check_fits
 from .host.training.vae import encode_images
 from .run_picture.history import RunHistory
-from .train_inputs import TEMPLATES
+from .train_inputs import SCHEDULES, TEMPLATES
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,7 @@ def config_of(inputs: Mapping[str, Any]) -> TrainingConfig:
         {field.name: inputs[field.name] for field in fields(kind) if field.name in inputs}
         for kind in (TrainingConfig, Options)
     )
-    config = TrainingConfig(**recipe, options=Options(**options))
+    schedule = SCHEDULES[inputs.get("schedule", "constant")]
+    config = TrainingConfig(**recipe, options=Options(**options, **schedule))
     ratio = METHODS[config.method].learning_rate / DTI.learning_rate
     return replace(config, learning_rate=config.rate * ratio)

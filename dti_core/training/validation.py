@@ -11,6 +11,8 @@ from torch import Tensor
 from .data import TrainingImage
 
 EVERY = 25
+# Of each image, each at another noise level.
+DRAWS = 8
 # So many images are always trained on: of fewer each shows too much that no other does.
 LEAST_TRAINED = 3
 

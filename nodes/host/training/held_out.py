@@ -17,6 +17,7 @@ from ....dti_core.methods import Options
 from ....dti_core.training.backend import Conditioning
 from ....dti_core.training.data import TrainingImage
 from ....dti_core.training.evaluation_set import EvaluationSet
+from ....dti_core.training.validation import DRAWS
 from .denoiser import HostDenoiser
 from .memory import is_out_of_memory
 from .text_encoder import HostTextEncoder
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
 
 log = logging.getLogger(__name__)
-
-# Of each image, each at another noise level. They cost as much as training on about four images.
-DRAWS = 8
 
 
 class HeldOutLoss:
