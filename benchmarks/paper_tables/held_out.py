@@ -43,7 +43,7 @@ def fresh_pictures(subject: Subject) -> Pictures:
 
 
 def fresh_losses(table: Table, results: Results, world: World) -> Values:
-    """Of every step on the way, with the first training seed, on fresh drawings: [concepts, rows], nan where missing."""
+    """Of the steps on the way, with the first training seed, on fresh drawings: [concepts, rows], nan where missing."""
     out = np.full((len(table.concepts), len(table.rows)), np.nan)
     lengths = world.lengths()
     for number, name in enumerate(table.concepts):
