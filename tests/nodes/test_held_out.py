@@ -10,6 +10,8 @@ import pytest
 import torch
 from skimage import data
 
+from tests.nodes.test_model_patches import with_chance
+
 STEPS = 4
 ONE_ROW = SimpleNamespace(plan=SimpleNamespace(microbatch_size=1))
 
@@ -65,10 +67,8 @@ def run(models, images, node_mode, monkeypatch):
 
 @pytest.mark.parametrize("patched", [False, True])
 def test_a_run_is_the_same_to_the_bit_with_held_out_images_and_without(models, images, run, patched):
-    """ToMe draws from the global generator in each pass; the same vectors have the same loss nevertheless."""
-    from comfy_extras.nodes_tomesd import TomePatchModel
-
-    model = TomePatchModel.execute(models.model, 0.5).args[0] if patched else models.model
+    """A patch that draws in each pass leaves the same vectors the same loss nevertheless."""
+    model = with_chance(models.model) if patched else models.model
     torch.manual_seed(7)
     before = torch.get_rng_state()
     without = run(model=model)

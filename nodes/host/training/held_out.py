@@ -57,8 +57,6 @@ class HeldOutLoss:
         if self.note:
             return math.nan
         begun = time.perf_counter()
-        # A new one counts its passes from the start: patches that need chance are seeded by them, and draw the same
-        # each time. Those of the training are not counted on.
         denoiser = _Interruptible(self._patcher)
         device = denoiser.device
         try:
