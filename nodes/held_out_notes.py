@@ -35,6 +35,8 @@ def chosen_notes(validation: Validation, steps: int) -> list[str]:
     notes = [f"step {best.step} is the result: it has the lowest validation loss, {best.loss:.4f}"]
     if best.step != last and math.isfinite(validation.losses[-1]):
         notes[0] += f", against {validation.losses[-1]:.4f} at the end (step {last})"
+    if sum(step > 0 for step in validation.steps) == 1:
+        notes.append("Only one step was measured: set validate_every lower to have a choice.")
     if validation.is_over and last < steps:
         notes.append(f"ended at step {last} of {steps}, as {last - best.step} steps had brought no lower one")
     if validation.steps[0] == 0 and validation.losses[0] <= best.loss:

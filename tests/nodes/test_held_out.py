@@ -188,6 +188,7 @@ def test_what_is_said_of_the_choice(comfy_modules):
 
     (said,) = chosen_notes(measured_by(0.4, 0.3, 0.2), 10)
     assert said == "step 10 is the result: it has the lowest validation loss, 0.2000"
+    assert chosen_notes(measured_by(0.4, 0.3), 5)[1].startswith("Only one step was measured")
     said = chosen_notes(measured_by(0.4, 0.2, 0.3, 0.5, patience=10), 100)
     assert said[1:] == ["ended at step 15 of 100, as 10 steps had brought no lower one"]
     said = chosen_notes(measured_by(0.1, 0.2, 0.3), 10)
