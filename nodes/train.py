@@ -12,14 +12,15 @@ from ..dti_core.methods import Options
 from ..dti_core.training.masks import BACKGROUND_WEIGHT
 from ..dti_core.training.start import PRIORS
 from ..dti_core.training.state_folder import RESUME
+from ..dti_core.training.validation import EVERY
 from .captions import prompts_objection
 from .host.embeddings.owned_files import OwnedFiles
 from .host.node_text import show_on_node
 from .host.schema import search_aliases
-from .host.training.checks import settings_objection
+from .host.training.checks import settings_objection, validation_objection
 from .single_values import single_values
 from .sockets import DTIEmbedding, report_output, trigger_output
-from .train_inputs import PREVIEW_EVERY, train_inputs
+from .train_inputs import HELD_OUT, PREVIEW_EVERY, train_inputs
 from .train_run import run_training
 
 
@@ -69,11 +70,14 @@ class DTITrain(io.ComfyNode):
         noise_start: Sequence[float | None] = (None,),
         noise_end: Sequence[float | None] = (None,),
         preview_prompts: Sequence[str | None] = (None,),
+        held_out: Sequence[int | None] = (None,),
+        patience: Sequence[int | None] = (None,),
     ) -> bool | str:
         """Refused as the graph is queued, before a checkpoint is loaded for it."""
         noise_range = {"noise_start": noise_start[0], "noise_end": noise_end[0]}
         objection = settings_objection(name[0], initializer[0], noise_range)
-        return objection or prompts_objection(preview_prompts[0]) or True
+        objection = objection or prompts_objection(preview_prompts[0])
+        return objection or validation_objection(held_out[0], patience[0]) or True
 
     @classmethod
     def execute(
@@ -112,6 +116,11 @@ class DTITrain(io.ComfyNode):
         mirror: Sequence[bool] = (False,),
         preview_every: Sequence[int] = (PREVIEW_EVERY,),
         preview_prompts: Sequence[str] = ("",),
+        held_out: Sequence[int] = (HELD_OUT,),
+        validate_every: Sequence[int] = (EVERY,),
+        patience: Sequence[int] = (0,),
+        schedule: Sequence[str] = ("constant",),
+        average: Sequence[int] = (Options.average,),
     ) -> io.NodeOutput:
         # Every input comes as a list, so that a list of images is one run and not one run each.
         lists = {key: values for key, values in locals().items() if key not in ("cls", "images", "captions", "masks")}

@@ -12,12 +12,23 @@ from ..dti_core.training.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES
 from ..dti_core.training.masks import BACKGROUND_WEIGHT
 from ..dti_core.training.start import PRIORS
 from ..dti_core.training.state_folder import RESUME
+from ..dti_core.training.validation import EVERY, LEAST_TRAINED
 from .host.schema import ADVANCED
 from .host.training.memory_plan import PLAN_NAMES
 from .sockets import DTIEmbedding, if_exists_input, name_input
 
 TEMPLATES = {"object": OBJECT_TEMPLATES, "style": STYLE_TEMPLATES}
 PREVIEW_EVERY = 25
+LEAST_RATE = 0.1
+# As fields of Options.
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "constant": {},
+    "linear": {"decay": "linear", "decay_floor": LEAST_RATE},
+    "cosine": {"decay": "cosine", "decay_floor": LEAST_RATE},
+}
+# One image of four is a quarter of what a run knows of its subject; whether a better step makes up for that is not
+# measured yet.
+HELD_OUT = 0
 
 
 def train_inputs() -> list[Any]:
@@ -270,6 +281,54 @@ def train_inputs() -> list[Any]:
             optional=True,
             tooltip="Prompts of the preview images, one a line, {} where the embedding goes. Empty: 'a photo "
             "of a {}', for a style 'a painting in the style of {}'.",
+            **ADVANCED,
+        ),
+        io.Int.Input(
+            "held_out",
+            default=HELD_OUT,
+            min=0,
+            max=64,
+            optional=True,
+            tooltip="Images, the last ones, that are not trained on: the step at which their loss is lowest is the "
+            f"result. {LEAST_TRAINED} images are always trained on, so this takes {LEAST_TRAINED + 1} or more. 0: "
+            "none, all are trained on.",
+            **ADVANCED,
+        ),
+        io.Int.Input(
+            "validate_every",
+            default=EVERY,
+            min=1,
+            max=100000,
+            optional=True,
+            tooltip="Steps between measurements of the loss of held_out images.",
+            **ADVANCED,
+        ),
+        io.Int.Input(
+            "patience",
+            default=0,
+            min=0,
+            max=100000,
+            optional=True,
+            tooltip="Steps without a lower loss of held_out images after which training ends. 0: it never ends early.",
+            **ADVANCED,
+        ),
+        io.Combo.Input(
+            "schedule",
+            options=list(SCHEDULES),
+            default="constant",
+            optional=True,
+            tooltip="Whether steps become smaller over the run: linear and cosine bring them down to a tenth of "
+            "learning_rate.",
+            **ADVANCED,
+        ),
+        io.Int.Input(
+            "average",
+            default=Options.average,
+            min=0,
+            max=100000,
+            optional=True,
+            tooltip="The result is the mean direction of so many last steps, which smooths out their noise. For DTI "
+            "alone. 0: the last step's.",
             **ADVANCED,
         ),
     ]

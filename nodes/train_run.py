@@ -8,18 +8,20 @@ from typing import Any
 
 from torch import Tensor
 
-from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.methods import DTI, METHODS, Options
 from ..dti_core.training import TrainingConfig, start_method, train
 from ..dti_core.training.captions import beside_class_word
 from ..dti_core.training.start import angle_origin
 from ..dti_core.training.state_folder import check_resumable
+from ..dti_core.training.validation import Validation, check_validation, split
 from .captions import captions_by_picture, prompts_of
+from .held_out_notes import held_out_notes, held_out_numbers
 from .host.embeddings.saved_result import SavedResult, save_result
 from .host.embeddings.saving import free_name
 from .host.encoder_probe import EncoderProbe
 from .host.node_text import show_on_node
 from .host.training.checks import check_concept
+from .host.training.held_out import HeldOutLoss
 from .host.training.kept_state import kept_state, states_folder
 from .host.training.memory import plan_memory
 from .host.training.notes import training_notes
@@ -31,7 +33,7 @@ from .host.training.session import training_session
 from .host.training.text_encoder import check_fits
 from .host.training.vae import encode_images
 from .run_picture.history import RunHistory
-from .train_inputs import TEMPLATES
+from .train_inputs import SCHEDULES, TEMPLATES
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def run_training(
     Raises ValueError for what cannot be trained with, before the first step, and the host's interrupt at Stop.
     """
     config = config_of(one)
+    check_validation(one["held_out"], one["validate_every"], one["patience"])
     if one["templates"] not in TEMPLATES:
         raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
     check_concept(one["clip"], config.initializer, config.n_vectors)
@@ -88,7 +91,10 @@ def run_training(
 
     weight = one["background_weight"]
     data = encode_images(one["vae"], pictures, one["resolution"], by_image, masks, weight, one["mirror"])
-    notes = training_notes(one["clip"], pictures, by_image, one["resolution"], node_id, masks)
+    numbers = held_out_numbers(len(pictures), one["held_out"])
+    trained, held_out = split(data, len(pictures), len(numbers))
+    known = held_out_notes(len(pictures), one["held_out"])
+    notes = training_notes(one["clip"], pictures, by_image, one["resolution"], node_id, masks, known)
     states = None
     if config.method == "CrossInit" and one["start_from"] is None:
         states = EncoderProbe(one["clip"]).last_hidden_states(config.initializer)
@@ -102,31 +108,41 @@ def run_training(
             texts["dti.background_weight"] = str(weight)
         if one["mirror"]:
             texts["dti.mirror"] = "True"
+        if numbers:
+            texts["dti.held_out"] = ", ".join(f"image {number}" for number in numbers)
         metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"], texts)
         metadata |= start_notes(one["start_from"], one["prior"])
         start = start_method(config, text_encoder, states, one["start_from"], one["prior"])
         kept = kept_state(one, config, data, pictures, text_encoder.vocabularies)
+        measured = HeldOutLoss(text_encoder, denoiser.patcher, held_out, config.options)
+        validation = Validation(measured, one["validate_every"], one["patience"]) if held_out else None
         previews = Previews(text_encoder, denoiser, data[0], prompts, one["preview_every"], memory)
-        history = RunHistory(config.steps, config.batch_size, angle_origin(config, one["start_from"], one["prior"]))
+        origin = angle_origin(config, one["start_from"], one["prior"])
+        history = RunHistory(config.steps, config.batch_size, origin, validation)
         watch = RunWatch(history, previews)
         report = RunReport(
-            name, metadata, node_id, config.steps, one["save_every"], overwrite, memory, watch, kept.hint
+            name, metadata, node_id, config.steps, one["save_every"], overwrite, memory, watch, kept.hint, validation
         )
         report.losses += kept.losses
         if kept.resumed is not None:
             kept.resumed.put_into(start)
+            history.go_on_from(kept.resumed)
         with report.keeping(), kept.keeping():
             report.begin(start.result(), len(kept.losses))
             on_step = kept.before(report)
-            vectors = train(text_encoder, denoiser, data, config, on_step, memory.step_down, start, kept.resumed)
-            report.finish(vectors)
-    saved = save_result(one["clip"], ConceptEmbedding(name, vectors, metadata), overwrite)
+            vectors = train(
+                text_encoder, denoiser, trained, config, on_step, memory.step_down, start, kept.resumed, validation
+            )
+            result = report.finish(vectors)
+    saved = save_result(one["clip"], result, overwrite)
     if saved.path is not None:
         kept.finish()
     if one["class_word"]:
         prompt = f"embedding:{saved.embedding.name} {config.initializer}"
         notes.append(f"Trained with the class word behind it: write {prompt!r} into prompts.")
-    return FinishedRun(saved, report.losses, [*kept.notes(), *report.left_out(), *notes], watch)
+    if validation is not None:
+        notes += measured.notes()
+    return FinishedRun(saved, report.losses, [*kept.notes(), *report.notes(), *notes], watch)
 
 
 def config_of(inputs: Mapping[str, Any]) -> TrainingConfig:
@@ -135,6 +151,7 @@ def config_of(inputs: Mapping[str, Any]) -> TrainingConfig:
         {field.name: inputs[field.name] for field in fields(kind) if field.name in inputs}
         for kind in (TrainingConfig, Options)
     )
-    config = TrainingConfig(**recipe, options=Options(**options))
+    schedule = SCHEDULES[inputs.get("schedule", "constant")]
+    config = TrainingConfig(**recipe, options=Options(**options, **schedule))
     ratio = METHODS[config.method].learning_rate / DTI.learning_rate
     return replace(config, learning_rate=config.rate * ratio)

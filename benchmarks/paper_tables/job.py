@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 from dti_pack.dti_core.training import StepReport
+from dti_pack.dti_core.training.evaluation_set import EvaluationSet
+from dti_pack.dti_core.training.validation import DRAWS, Validation, split
 from small_world.subjects import Style, Subject
 from small_world.words import NOUNS
 from torch import Tensor
@@ -16,6 +18,7 @@ from torch import Tensor
 from .evaluation import norms, paint, score, used_vectors
 from .methods import learn
 from .plan import CONCEPTS, Run
+from .settings import CHOSEN
 from .store import Store
 from .world import World
 
@@ -71,7 +74,8 @@ def do(job: Job, world: World, store: Store) -> str:
 
 
 def trained(job: Job, world: World, store: Store, concept: Subject | Style) -> dict[int, dict[str, Tensor]]:
-    """Vectors by step, 0 for the result; from the store where they are there."""
+    """Vectors by step, 0 for the result, CHOSEN for what an image that was held out has chosen; from the store where
+    they are there."""
     found = store.training(job.run.training_id)
     if found is not None:
         return found[0]
@@ -88,13 +92,21 @@ def trained(job: Job, world: World, store: Store, concept: Subject | Style) -> d
     images = world.images(concept, settings.surroundings)
     contextual = world.contextual(concept.word) if settings.method == "cross_init" else None
     words = [nouns[0] for nouns in NOUNS.values()]
+    images, held_out = split(images, len(images), int(settings.validate_every > 0))
+    validation = None
     begun = time.monotonic()
     with world.session() as (text_encoder, denoiser):
+        if held_out:
+            measure = EvaluationSet(text_encoder, denoiser, held_out, DRAWS).loss
+            validation = Validation(measure, settings.validate_every)
         by_step[0] = learn(
             text_encoder, denoiser, images, settings, job.run.seed, note,
-            word=concept.word, words=words, contextual=contextual,
+            word=concept.word, words=words, contextual=contextual, validation=validation,
         )  # fmt: skip
     notes = {"history": history, "seconds": time.monotonic() - begun, "concept": concept.name, "seed": job.run.seed}
+    if validation is not None and validation.best is not None:
+        by_step[CHOSEN] = dict(validation.best.vectors)
+        notes["validation"] = dict(zip(validation.steps, validation.losses, strict=True))
     store.save_training(job.run.training_id, by_step, notes)
     return by_step
 

@@ -9,6 +9,7 @@ from dti_pack.dti_core.training import StepReport, TrainingConfig, start_method,
 from dti_pack.dti_core.training.backend import Denoiser, TextEncoder
 from dti_pack.dti_core.training.data import TrainingImage
 from dti_pack.dti_core.training.evaluation_set import EvaluationSet
+from dti_pack.dti_core.training.validation import Validation
 from torch import Tensor
 
 from .settings import TRAINED, Settings
@@ -25,6 +26,7 @@ def learn(
     word: str,
     words: Sequence[str] = (),
     contextual: Mapping[str, Tensor] | None = None,
+    validation: Validation | None = None,
 ) -> dict[str, Tensor]:
     """Train a concept; batches depend on the seed alone, so all methods see the same.
 
@@ -35,6 +37,7 @@ def learn(
         word: the initializer.
         words: what `settings.best_word` chooses from.
         contextual: what the text encoder makes of the word, `[n_vectors, dim]` by encoder key (CrossInit's start).
+        validation: measures on images that are not among these.
 
     Returns:
         Vectors by encoder key, `[n_vectors, dim]` float32 on the CPU.
@@ -45,7 +48,7 @@ def learn(
         word = EvaluationSet(text_encoder, denoiser, images).best_word(words)
     config = config_of(settings, word, seed)
     method = start_method(config, text_encoder, contextual)
-    return train(text_encoder, denoiser, images, config, on_step, method=method)
+    return train(text_encoder, denoiser, images, config, on_step, method=method, validation=validation)
 
 
 def config_of(settings: Settings, word: str, seed: int) -> TrainingConfig:

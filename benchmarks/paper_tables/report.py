@@ -16,6 +16,7 @@ from .bootstrap import Interval, bootstrap
 from .effects import effects
 from .evaluation import used_vectors
 from .figures import Curve, Point
+from .held_out import fresh_losses, held_out_table, table_of_losses
 from .plan import CONCEPTS, Row, Scale, Table
 from .recipe import improved_settings, merit, recipe_table
 from .results import Results
@@ -50,7 +51,7 @@ def write_report(folder: Path, scale: Scale, results: Results, workers: Workers)
     parts += ["![image against text](front.png)"]
     parts += _scores(main_tables.table_3(scale), results, "DTI", ends=main)
     parts += [*_scores(curves.rate_table(scale), results, ends=main), *_against_norm(folder, scale, main, results)]
-    parts += _on_the_way(scale, main, results)
+    parts += _on_the_way(scale, main, results, workers)
     for table in curves.strength_tables(scale):
         parts += _scores(table, results, ends=main)
     parts += ["## Norms over training", _norms(folder / "norms.png", main, results)]
@@ -60,6 +61,7 @@ def write_report(folder: Path, scale: Scale, results: Results, workers: Workers)
     choosing = main_tables.choosing_table(scale)
     parts += [*_scores(choosing, results, "TI"), table_by_concept(choosing, results, "DTI", "TI")]
     parts += [f"## {(finer := main_tables.finer_table(scale)).name}", table_of_change(finer, choosing, results)]
+    parts += [*_scores(held := held_out_table(scale), results, ends=choosing), table_of_gains(held, results)]
     recipe = recipe_table(scale)
     parts += [*_scores(recipe, results, ends=choosing), table_of_gains(recipe, results)]
     if improved is not None:
@@ -158,10 +160,16 @@ def _against_norm(folder: Path, scale: Scale, main: Table, results: Results) -> 
     return ["![text by norm](text_by_norm.png)"]
 
 
-def _on_the_way(scale: Scale, main: Table, results: Results) -> list[str]:
-    """Is an earlier TI just as good? Against the trained DTI at every step, and at the best with hindsight."""
+def _on_the_way(scale: Scale, main: Table, results: Results, workers: Workers) -> list[str]:
+    """Is an earlier TI just as good? Against the trained DTI at every step, and at the best with hindsight.
+
+    And does the loss of other images tell which step is best?"""
     tables = curves.step_tables(scale)
     parts = [part for table in tables for part in _scores(table, results, ends=main)]
+    for table in tables:
+        if table.name in ("TI on its way", "DTI on its way"):
+            losses = fresh_losses(table, results, workers.world)
+            parts += [f"## Does the loss of other drawings tell? {table.name}", table_of_losses(table, results, losses)]
     dti = next(table for table in tables if table.name.startswith("DTI"))
     for table in (table for table in tables if table.name.startswith("TI")):
         against = dataclasses.replace(table, rows=(*table.rows, dti.rows[-1]))

@@ -12,6 +12,8 @@ REFERENCES = ("class_word", "described", "drawn")
 # What trains, and what dti_core calls it.
 TRAINED = {"ti": "Textual Inversion", "cross_init": "CrossInit", "adamw_sphere": "projected AdamW", "dti": "DTI"}
 DECAYS = ("none", "cosine", "linear")
+# A step of `Use`: that of the lowest loss of the image that was held out.
+CHOSEN = -1
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Settings:
     kappa_share, decay, decay_floor, average, stratified, noise_start, noise_end: as in dti_core.methods.Options.
     surroundings: training captions name what is not the subject: background, place and size.
     best_word: start and prior from the word of the world with the least loss, not from the class word.
+    validate_every: the last image is not trained on, and its loss measured every so many steps; 0 trains on all.
     """
 
     method: str = "dti"
@@ -42,6 +45,7 @@ class Settings:
     noise_end: float = 1.0
     surroundings: bool = False
     best_word: bool = False
+    validate_every: int = 0
 
     def __post_init__(self) -> None:
         if self.method not in (*REFERENCES, *TRAINED):
@@ -75,7 +79,7 @@ class Settings:
 class Use:
     """What is done with the vectors after training.
 
-    step: take those of this step; 0 for the result.
+    step: take those of this step; 0 for the result, CHOSEN for the one that was chosen.
     length: bring them to this norm, in mean norms of the vocabulary; 0 leaves it. 1 is TI-rescaled.
     norm_share, turn_share: bring them nearer to the class word, as dti_core.methods.adjust.adjust_to_word (TEA).
     """

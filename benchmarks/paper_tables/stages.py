@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from . import curves, main_tables
+from .held_out import held_out_table
 from .plan import Run, Scale, Table
 from .recipe import recipe_table
 from .settings import Settings
 
 NAMES = (
-    "main", "choosing", "seeds", "ablation", "rates", "recipe", "steps", "strengths", "styles", "sampler", "rest",
-    "improved",
+    "main", "choosing", "seeds", "ablation", "rates", "recipe", "steps", "held_out", "strengths", "styles", "sampler",
+    "rest", "improved",
 )  # fmt: skip
 
 
@@ -45,6 +46,8 @@ def stage(name: str, scale: Scale, improved: Settings | None) -> Stage:
         return Stage((recipe_table(scale),))
     if name == "steps":
         return Stage(tuple(curves.step_tables(scale)))
+    if name == "held_out":
+        return Stage((held_out_table(scale),))
     if name == "strengths":
         return Stage(tuple(curves.strength_tables(scale)))
     if name == "styles":

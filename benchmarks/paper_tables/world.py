@@ -47,12 +47,16 @@ class World:
 
     def images(self, concept: Subject | Style, surroundings: bool) -> list[TrainingImage]:
         """The concept's four pictures as the host's VAE sees them, with captions."""
+        captions = captions_with_surroundings(concept) if surroundings else plain_captions(concept)
+        return self.encoded(pictures_of(concept), captions)
+
+    def encoded(self, pictures: Pictures, captions: Sequence[tuple[str, ...]]) -> list[TrainingImage]:
+        """Pictures `[n, 128, 128, 3]` as the host's VAE sees them, with captions."""
         from dti_pack.nodes.host.training.vae import encode_images
 
-        pictures = [torch.from_numpy(picture.astype(np.float32) / 255) for picture in pictures_of(concept)]
-        captions = captions_with_surroundings(concept) if surroundings else plain_captions(concept)
+        floats = [torch.from_numpy(picture.astype(np.float32) / 255) for picture in pictures]
         with torch.inference_mode():
-            return encode_images(self.painter.vae, pictures, SIZE, captions)
+            return encode_images(self.painter.vae, floats, SIZE, captions)
 
     @contextmanager
     def session(self) -> Iterator[tuple[TextEncoder, Denoiser]]:

@@ -97,19 +97,22 @@ def draw_batch(
     return Batch(
         latents=stacked,
         noise=noise,
-        u=_noise_levels(u, options),
+        u=noise_levels(_stratified(u) if options.stratified else u, options),
         framing=torch.tensor(framing),
         captions=tuple(captions),
         weights=torch.stack(weights) if weights else None,
     )
 
 
-def _noise_levels(u: Tensor, options: Options) -> Tensor:
-    """Uniform `u` (`[B]`, in [0, 1)) brought to the range of the schedule, in which 0 is the cleanest level."""
-    if options.stratified:
-        u = (torch.arange(len(u)) + u) / len(u)
+def noise_levels(u: Tensor, options: Options) -> Tensor:
+    """`u` (`[B]`, in [0, 1)) brought to the range of the schedule, in which 0 is the cleanest level."""
     least = 1 - options.noise_end
     return (least + (options.noise_end - options.noise_start) * u).clamp(max=MOST_U)
+
+
+def _stratified(u: Tensor) -> Tensor:
+    """Each of them in a part of [0, 1) of its own."""
+    return (torch.arange(len(u)) + u) / len(u)
 
 
 def _integer(end: int, generator: torch.Generator) -> int:

@@ -1,4 +1,4 @@
-"""A fixed set of noisy images to measure vectors on, to choose a word to start from."""
+"""A fixed set of noisy images to measure vectors on: to choose a word to start from, or a step."""
 
 from __future__ import annotations
 
@@ -7,38 +7,50 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from ..methods import Options
 from .backend import Denoiser, TextEncoder
-from .data import TrainingImage, draw_batch
+from .data import RECIPE, TrainingImage, draw_batch, noise_levels
 
 SIZE = 24
 SEED = 9001
 
 
 class EvaluationSet:
-    """The concept's own images with noise, captions and noise levels that never change."""
+    """Images of the concept with crops, noise, captions and noise levels that never change.
+
+    size: how often they are seen, each time at another noise level, evenly over the range of `options`.
+    """
 
     def __init__(
-        self, text_encoder: TextEncoder, denoiser: Denoiser, images: Sequence[TrainingImage], size: int = SIZE
+        self,
+        text_encoder: TextEncoder,
+        denoiser: Denoiser,
+        images: Sequence[TrainingImage],
+        size: int = SIZE,
+        options: Options = RECIPE,
     ) -> None:
         self._text_encoder, self._denoiser = text_encoder, denoiser
         self._batch = draw_batch(images, size, torch.Generator().manual_seed(SEED))
-        self._u = (torch.arange(size) + 0.5) / size
+        self._u = noise_levels((torch.arange(size) + 0.5) / size, options)
 
     @torch.no_grad()
-    def loss(self, vectors: Mapping[str, Tensor]) -> float:
-        """Mean loss with `vectors` (`[n_vectors, dim]` by encoder key) as the concept; all images in one pass."""
+    def loss(self, vectors: Mapping[str, Tensor], rows: int = 0) -> float:
+        """Mean loss with `vectors` (`[n_vectors, dim]` by encoder key) as the concept.
+
+        rows: how many may pass through the network at a time, 0 for all.
+        """
         batch, to = self._batch, self._denoiser.device
-        captions, index = batch.distinct_captions()
-        conditioning = self._text_encoder.encode(captions, vectors).select(index)
-        losses = self._denoiser.loss(
-            batch.latents.to(to),
-            conditioning,
-            self._denoiser.sigmas(self._u).to(to),
-            batch.noise.to(to),
-            batch.framing,
-            None if batch.weights is None else batch.weights.to(to),
-        )
-        return float(losses.mean())
+        captions, caption_index = batch.distinct_captions()
+        conditioning = self._text_encoder.encode(captions, {key: v.to(to) for key, v in vectors.items()})
+        sigma = self._denoiser.sigmas(self._u).to(to)
+        rows = rows or len(sigma)
+        losses = []
+        for start in range(0, len(sigma), rows):
+            part = slice(start, start + rows)
+            weights = None if batch.weights is None else batch.weights[part].to(to)
+            given = (batch.latents[part].to(to), conditioning.select(caption_index[part]), sigma[part])
+            losses.append(self._denoiser.loss(*given, batch.noise[part].to(to), batch.framing[part], weights))
+        return float(torch.cat(losses).mean())
 
     def best_word(self, words: Sequence[str]) -> str:
         """The word of one token, as it stands in the vocabulary, with the least loss."""

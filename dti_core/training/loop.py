@@ -16,6 +16,7 @@ from .data import Batch, TrainingImage, draw_batch
 from .loss_scale import LossScale
 from .start import start_method
 from .state import Run, TrainingState
+from .validation import Validation
 
 # Steps in a row without a finite loss and gradient. A loss scale comes down from its largest value in 24.
 MOST_BROKEN_STEPS = 25
@@ -34,6 +35,7 @@ def train(
     spare_memory: Callable[[RuntimeError], int] = _give_up,
     method: Method | None = None,
     resume: TrainingState | None = None,
+    validation: Validation | None = None,
 ) -> dict[str, Tensor]:
     """Train the vectors of a concept. Batches depend on the seed alone, so that all methods see the same.
 
@@ -47,9 +49,10 @@ def train(
         method: at its start; None for the one that `config` names.
         resume: the state to go on from, of the same images, model and settings (`fingerprints.differences` tells);
             then the vectors are those of the run that was not stopped. It may be of a run of fewer steps.
+        validation: measures the vectors on the way, which changes none of them, and may end the run; it has the best.
 
     Returns:
-        The vectors by encoder key, `[n_vectors, dim]` float32 on the CPU.
+        The vectors of the last step by encoder key, `[n_vectors, dim]` float32 on the CPU.
 
     Raises:
         ValueError: no images, unequal image sizes, an initializer the vocabulary does not carry, or a state that
@@ -64,13 +67,18 @@ def train(
         torch.Generator().manual_seed(config.seed),
         LossScale(denoiser.loss_scale),
         config.microbatch_size or config.batch_size,
+        validation,
     )
     if resume is not None:
         _check_steps(resume, config)
         run.go_on_from(resume)
+    if validation is not None:
+        validation.begin(len(run.losses), method.result(), run.microbatch_size)
 
     good, broken = run.state(config.steps), 0
     for step in range(good.step + 1, config.steps + 1):
+        if validation is not None and validation.is_over:
+            break
         batch = draw_batch(images, config.batch_size, run.generator, config.options)
         while True:
             method.zero_grad()
@@ -86,7 +94,9 @@ def train(
 
         run.scale.update(gradients)
         movement = method.step(config.options.rate_share(step, config.steps))
-        run.losses.append(loss)
+        run.took_step(loss, movement)
+        if validation is not None:
+            validation.after(step, method.result(), run.microbatch_size)
         if _are_finite(loss, gradients):
             good, broken = run.state(config.steps), 0
         else:
@@ -94,6 +104,8 @@ def train(
         on_step(StepReport(step, loss, method.result(), movement.angle, movement.gradient_norm, movement.moved, good))
         if broken == min(MOST_BROKEN_STEPS, config.steps):
             raise _broken(broken, loss, good.step)
+    if validation is not None:
+        validation.finish(len(run.losses), method.result(), run.microbatch_size)
     return method.result()
 
 

@@ -16,12 +16,15 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..files.atomic_write import write_whole
-from ..methods import Method
+from ..methods import Method, Movement
 from .loss_scale import LossScale
+from .validation import Chosen, Validation, ValidationState
 
 VERSION = 1
 NOTE = "dti.state"
 HASH_NOTE = "dti.state_sha256"
+# As `_packed` has an empty mapping.
+NOTHING: Mapping[str, Any] = {"pairs": []}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,8 @@ class TrainingState:
     losses: of the steps that are done.
     fingerprints: of what the run is made of (`fingerprints.py`).
     delivered: whether the run is over and its result safe; a run that was killed just before is not.
+    angles: by encoder key, of the last steps; states of earlier versions of the pack have none.
+    validation: None where nothing is held out.
     """
 
     step: int
@@ -46,6 +51,8 @@ class TrainingState:
     losses: tuple[float, ...] = ()
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     delivered: bool = False
+    angles: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    validation: ValidationState | None = None
 
     def put_into(self, method: Method) -> None:
         """Bring a method to this state. Raises ValueError where it is another one, or has other shapes."""
@@ -60,12 +67,27 @@ class TrainingState:
 class Run:
     """What changes from step to step, and is made to change by the loop.
 
-    losses: one for each step that is done.
+    losses: one for each step that is done. angles: as `Movement` has them, by encoder key.
     """
 
-    def __init__(self, method: Method, generator: torch.Generator, scale: LossScale, microbatch_size: int) -> None:
+    def __init__(
+        self,
+        method: Method,
+        generator: torch.Generator,
+        scale: LossScale,
+        microbatch_size: int,
+        validation: Validation | None = None,
+    ) -> None:
         self.method, self.generator, self.scale, self.microbatch_size = method, generator, scale, microbatch_size
+        self.validation = validation
         self.losses: list[float] = []
+        self.angles: dict[str, list[float]] = {}
+
+    def took_step(self, loss: float, movement: Movement) -> None:
+        """Take note of a step that the method has made."""
+        self.losses.append(loss)
+        for key, angle in movement.angle.items():
+            self.angles.setdefault(key, []).append(angle)
 
     def state(self, steps: int) -> TrainingState:
         """As things are between two steps; nothing in it changes with the next one. steps: of the whole run."""
@@ -77,6 +99,8 @@ class Run:
             loss_scale=self.scale.value,
             microbatch_size=self.microbatch_size,
             losses=tuple(self.losses),
+            angles={key: tuple(values) for key, values in self.angles.items()},
+            validation=None if self.validation is None else self.validation.state(),
         )
 
     def go_on_from(self, state: TrainingState) -> None:
@@ -87,6 +111,9 @@ class Run:
         # Fewer where there is less memory than before.
         self.microbatch_size = min(self.microbatch_size, state.microbatch_size)
         self.losses = list(state.losses)
+        self.angles = {key: list(values) for key, values in state.angles.items()}
+        if self.validation is not None:
+            self.validation.go_on_from(state.validation)
 
 
 def save_state(state: TrainingState, path: Path) -> None:
@@ -101,6 +128,8 @@ def save_state(state: TrainingState, path: Path) -> None:
         "fingerprints": dict(state.fingerprints),
         "delivered": state.delivered,
         "method": _packed(state.method, "method", tensors),
+        "angles": _packed({key: torch.tensor(v) for key, v in state.angles.items()}, "angles", tensors),
+        "validation": _packed(_plain(state.validation), "validation", tensors),
     }
     # Copies, as the format knows no tensors on shared memory.
     tensors = {name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
@@ -141,7 +170,27 @@ def load_state(path: Path) -> TrainingState:
         losses=tuple(tensors["losses"].tolist()),
         fingerprints=header["fingerprints"],
         delivered=header["delivered"],
+        angles={key: tuple(v.tolist()) for key, v in _unpacked(header.get("angles", NOTHING), tensors).items()},
+        validation=_validation(_unpacked(header.get("validation", NOTHING), tensors)),
     )
+
+
+def _plain(validation: ValidationState | None) -> dict[str, Any]:
+    if validation is None:
+        return {}
+    best = {} if validation.best is None else vars(validation.best)
+    return {
+        "steps": torch.tensor(validation.steps),
+        "losses": torch.tensor(validation.losses, dtype=torch.float64),
+        "best": best,
+    }
+
+
+def _validation(plain: Mapping[str, Any]) -> ValidationState | None:
+    if not plain:
+        return None
+    best = Chosen(**plain["best"]) if plain["best"] else None
+    return ValidationState(tuple(plain["steps"].tolist()), tuple(plain["losses"].tolist()), best)
 
 
 def _packed(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:

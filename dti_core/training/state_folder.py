@@ -75,7 +75,8 @@ def resumption(folder: Path, now: Mapping[str, str], config: TrainingConfig, res
     different = "; ".join(differences(state.fingerprints, now)) or "the number of steps"
     if resume == "despite changes":
         note = f"resumed at step {state.step} despite changes: {different}{broken}"
-        return _continued(state, None, now, config, note)
+        # What was held out may be another now, and its loss nothing to compare with.
+        return _continued(replace(state, validation=None), None, now, config, note)
     if resume == "yes":
         raise ValueError(
             f"The run to resume, at step {state.step} in {run}, was another: {different}. Set these back, set resume "

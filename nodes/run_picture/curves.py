@@ -19,16 +19,16 @@ TEXT = "#404040"
 
 
 def draw_curves(
-    title: str, steps: Sequence[int], curves: Mapping[str, Sequence[float]], last_step: int, size: tuple[int, int]
+    title: str, curves: Mapping[str, Sequence[tuple[int, float]]], last_step: int, size: tuple[int, int]
 ) -> Image.Image:
-    """An image of `size` with the curves by name, which have a value for each of `steps`; the axis ends at `last_step`.
+    """An image of `size` with the curves by name, as (step, value); the axis goes from 0 to `last_step`.
 
     Values that are not finite are left out.
     """
     width, height = size[0] * FINER, size[1] * FINER
     picture = Image.new("RGB", (width, height), "white")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(FONT_SIZE)
-    ticks = _ticks([value for values in curves.values() for value in values if math.isfinite(value)])
+    ticks = _ticks([value for points in curves.values() for _, value in points if math.isfinite(value)])
 
     def x(step: float) -> float:
         return LEFT + step / last_step * (width - LEFT - RIGHT)
@@ -43,8 +43,8 @@ def draw_curves(
     for step in (0, last_step):
         draw.text((x(step), height - BOTTOM + FONT_SIZE), str(step), TEXT, font, anchor="mm" if step == 0 else "rm")
     left = LEFT
-    for (name, values), colour in zip(curves.items(), COLOURS, strict=False):
-        points = [(x(step), y(value)) for step, value in zip(steps, values, strict=True) if math.isfinite(value)]
+    for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
+        points = [(x(step), y(value)) for step, value in curve if math.isfinite(value)]
         if points:
             draw.line(points, colour, 2 * FINER, joint="curve")
             (right, end), radius = points[-1], 3 * FINER  # a single step makes no line

@@ -52,8 +52,9 @@ def draw_run(
     for index, prompt in enumerate(prompts if shown else ()):
         draw.text((GAP, line + index * row + GAP // 2), _cut(prompt, font, WIDTH - 2 * GAP), TEXT, font)
     half = (WIDTH // 2, CURVES_HEIGHT)
-    loss = draw_curves("loss, mean of recent steps", history.numbers, {"": history.smoothed}, history.steps, half)
-    angle = draw_curves(f"degrees from {history.origin}", history.numbers, history.angles, history.steps, half)
+    angles = {key: _over(history.numbers, values) for key, values in history.angles.items()}
+    loss = draw_curves("loss, mean of recent steps", _losses(history), history.steps, half)
+    angle = draw_curves(f"degrees from {history.origin}", angles, history.steps, half)
     picture.paste(loss, (0, grid))
     picture.paste(angle, (half[0], grid))
     return picture
@@ -65,6 +66,17 @@ def spread(columns: Sequence[PreviewColumn], most: int) -> list[PreviewColumn]:
     if last < most:
         return list(columns)
     return [columns[round(i * last / (most - 1))] for i in range(most)]
+
+
+def _losses(history: RunHistory) -> dict[str, list[tuple[int, float]]]:
+    trained = _over(history.numbers, history.smoothed)
+    if history.validation is None:
+        return {"": trained}
+    return {"training": trained, "held out": _over(history.validation.steps, history.validation.losses)}
+
+
+def _over(steps: Sequence[int], values: Sequence[float]) -> list[tuple[int, float]]:
+    return list(zip(steps, values, strict=True))
 
 
 def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:

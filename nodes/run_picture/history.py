@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ...dti_core.training import StepReport
+from ...dti_core.training import StepReport, TrainingState
+from ...dti_core.training.validation import Validation
 
 # Of the running mean of the loss, per step: a mean over about twenty steps.
 MEMORY = 0.95
@@ -14,46 +15,71 @@ class RunHistory:
     """Losses, angles and pace of a run.
 
     steps: of the whole run. batch_size: images per step. origin: from where angles are measured, in words.
+    validation: what measures on held-out images, None where there are none.
     """
 
-    def __init__(self, steps: int, batch_size: int, origin: str) -> None:
+    def __init__(self, steps: int, batch_size: int, origin: str, validation: Validation | None = None) -> None:
         self.steps = steps
         self.origin = origin
+        self.validation = validation
         self.numbers: list[int] = []
         self.losses: list[float] = []
         self.smoothed: list[float] = []
         self.angles: dict[str, list[float]] = {}
         self._batch_size = batch_size
         self._sum = self._weight = 0.0
+        self._done = 0
         self._training = self._elapsed = 0.0
+
+    def go_on_from(self, state: TrainingState) -> None:
+        """Take note of the steps that were done before. Earlier versions have kept no angles."""
+        for loss in state.losses:
+            self._add_loss(loss)
+        for key, angles in state.angles.items():
+            self.angles[key] = [math.nan] * (len(self.numbers) - len(angles)) + list(angles)
+        if self.validation is not None:
+            self.validation.go_on_from(state.validation)
 
     def add(self, report: StepReport, training: float, elapsed: float) -> None:
         """Take note of one step.
 
         training: seconds that the step took. elapsed: seconds since the one before, all else included.
         """
-        self.numbers.append(report.step)
-        self.losses.append(report.loss)
-        if math.isfinite(report.loss):  # the mean starts from nothing, and is corrected as Adam's
-            self._sum = MEMORY * self._sum + (1 - MEMORY) * report.loss
-            self._weight = MEMORY * self._weight + (1 - MEMORY)
-        self.smoothed.append(self._sum / self._weight if self._weight else math.nan)
+        self._add_loss(report.loss)
         for key, angle in report.angle_to_prior.items():
-            self.angles.setdefault(key, []).append(angle)
+            self.angles.setdefault(key, [math.nan] * (len(self.numbers) - 1)).append(angle)
+        self._done += 1
         self._training += training
         self._elapsed += elapsed
 
     @property
     def lines(self) -> str:
         """The last step, for the node."""
-        done = len(self.numbers)
-        left = self._elapsed / done * (self.steps - self.numbers[-1])
+        left = self._elapsed / self._done * (self.steps - self.numbers[-1])
         angles = ", ".join(f"{key} {values[-1]:.0f}" for key, values in self.angles.items())
-        return (
+        lines = (
             f"step {self.numbers[-1]} of {self.steps}   mean loss {self.smoothed[-1]:.4f}   "
-            f"{self._training / (done * self._batch_size):.2g} s/image   {_duration(left)} left\n"
+            f"{self._training / (self._done * self._batch_size):.2g} s/image   {_duration(left)} left\n"
             f"degrees from {self.origin}: {angles}"
         )
+        return "\n".join(filter(None, (lines, self._validation_line)))
+
+    @property
+    def _validation_line(self) -> str:
+        measured = self.validation
+        if measured is None or not measured.steps:
+            return ""
+        line = f"validation loss {measured.losses[-1]:.4f} at step {measured.steps[-1]}"
+        best = measured.best
+        return line if best is None else f"{line}, lowest {best.loss:.4f} at step {best.step}"
+
+    def _add_loss(self, loss: float) -> None:
+        self.numbers.append(len(self.numbers) + 1)
+        self.losses.append(loss)
+        if math.isfinite(loss):  # the mean starts from nothing, and is corrected as Adam's
+            self._sum = MEMORY * self._sum + (1 - MEMORY) * loss
+            self._weight = MEMORY * self._weight + (1 - MEMORY)
+        self.smoothed.append(self._sum / self._weight if self._weight else math.nan)
 
 
 def _duration(seconds: float) -> str:

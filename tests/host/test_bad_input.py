@@ -58,6 +58,7 @@ def refuse(client: Client, graph, message: str) -> None:
         ({"captions": "a {} beside a {}"}, "exactly one"),
         ({"initializer": "stuffed animal", "n_vectors": 1}, "2 tokens long"),
         ({"steps": 0}, "steps"),
+        ({"patience": 5}, "patience is 5, but held_out is 0"),
         ({"batch_size": 0}, "batch_size"),
         ({"kappa": -1.0}, "kappa"),
         ({"learning_rate": 0.0}, "learning_rate"),

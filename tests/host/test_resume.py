@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from comfy_host.client import Client, HostError, InterruptedPromptError
@@ -88,6 +89,37 @@ def test_run_again_after_stop_gives_the_uninterrupted_result(client, checkpoint)
     assert vectors(client, "pets/part") == vectors(client, "longer")
     # No prompt takes a state for an embedding.
     assert not any("step-" in name for name in client.get("/embeddings"))
+
+
+def test_with_a_held_out_image(client, checkpoint):
+    """It is said which; the last step is that of a run on the others, and Stop changes nothing of the choice."""
+    for number in (1, 2, 3, 4):
+        client.add_input(f"four/{number}.png", png(number))
+        if number < 4:
+            client.add_input(f"three/{number}.png", png(number))
+
+    def graph(name: str, folder: str, **settings):
+        made = train(checkpoint, folder, name=name, **QUICK, **settings)
+        made["losses"] = node("PreviewAny", source=["train", 1])
+        return made
+
+    def chosen(name: str) -> dict[str, str]:
+        with safe_open(client.host.base / "models" / "embeddings" / f"{name}.safetensors", "pt") as file:
+            return {key: file.metadata()[f"dti.{key}"] for key in ("held_out", "step", "validation")}
+
+    asked = {"held_out": 1, "validate_every": 4}
+    whole = client.run(graph("held_whole", "four", **asked))
+    assert "Image 4 is held out" in said(whole) and "lowest validation loss" in said(whole)
+    client.run(graph("of_three", "three"))
+    step = chosen("held_whole")["step"]
+    last = "held_whole" if step == str(QUICK["steps"]) else f"held_whole-step{QUICK['steps']}"
+    assert vectors(client, last) == vectors(client, "of_three")
+    part = graph("held_part", "four", **asked)
+    stopped(client, part, step=9)
+    again = client.run(part)
+    assert "resumed at step" in said(again)
+    assert vectors(client, "held_part") == vectors(client, "held_whole")
+    assert chosen("held_part") == chosen("held_whole") and chosen("held_whole")["held_out"] == "image 4"
 
 
 def test_what_differs_is_named_and_wants_a_switch(client, checkpoint):

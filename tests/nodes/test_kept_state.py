@@ -92,7 +92,7 @@ def test_what_was_asked_of_the_images_is_part_of_a_run(output: Path, monkeypatch
     pictures = [torch.rand(8, 8, 3, generator=torch.Generator().manual_seed(1))]
     models = dict.fromkeys(("clip", "vae"), SimpleNamespace(patcher=None))
     inputs = {**models, "model": None, "name": "dog", "resolution": 64, "start_from": None, "resume": "auto"}
-    inputs |= {"background_weight": 0.1}
+    inputs |= {"background_weight": 0.1, "held_out": 1, "validate_every": 25}
     (plain,), flipped = images()[:1], images()[1]
 
     def named(data: list, **asked: bool) -> dict[str, str]:
@@ -110,3 +110,8 @@ def test_what_was_asked_of_the_images_is_part_of_a_run(output: Path, monkeypatch
     assert mirrored["image 1"] != mirrored["image 2"]
     masked = [replace(plain, weights=torch.ones(plain.mean.shape[-2:]))]
     assert "background_weight was not set and is 0.1" in differences(before, named(masked))
+    # Of one image none is held out, and a run of an earlier version goes on.
+    assert "held_out" not in before and "validate_every" not in before
+    pictures *= 4
+    held_out = named([plain] * 4)
+    assert (held_out["held_out"], held_out["validate_every"]) == ("1", "25")

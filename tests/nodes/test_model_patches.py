@@ -156,6 +156,29 @@ def test_recomputed_passes_equal_the_first(models, node_mode, node):
     torch.testing.assert_close(again[1], kept[1], rtol=1e-3, atol=1e-7)
 
 
+def with_chance(model):
+    """With a patch that draws from the global generator, as ToMe and HyperTile do where they find something to do."""
+    patched = model.clone()
+    patched.set_model_attn1_patch(lambda q, k, v, extra_options: (q * (0.5 + torch.rand(1)), k, v))
+    return patched
+
+
+def test_chance_is_that_of_the_noise_level_whatever_ran_before(models, node_mode):
+    """A run that goes on has to draw what the run that was not stopped has drawn."""
+    from dti_pack.nodes.host.training.session import training_session
+
+    latents = torch.randn((2, 4, 8, 8), generator=torch.Generator().manual_seed(7))
+    framing = torch.tensor([[64, 64, 0, 0, 64, 64]] * 2)
+    with training_session(with_chance(models.model), models.clip) as (text_encoder, denoiser), torch.no_grad():
+        vectors = {key: table.rows([5]) for key, table in text_encoder.vocabularies.items()}
+        conditioning = text_encoder.encode(["a {}", "a {}"], vectors)
+        sigma = denoiser.sigmas(torch.tensor([0.2, 0.7]))
+        first, second = (denoiser.loss(latents, conditioning, sigma, latents, framing) for _ in range(2))
+        torch.manual_seed(1)
+        third = denoiser.loss(latents, conditioning, sigma, latents, framing)
+    assert torch.equal(first, second) and torch.equal(first, third)
+
+
 def refused(model, clip) -> str:
     with pytest.raises(ValueError) as caught:
         losses_and_gradients(model, clip)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....dti_core.methods import Options
 from ....dti_core.training.initializer import check_tokens
+from ....dti_core.training.validation import EVERY, check_validation
 from ...prompt_name import check_embedding_name
 from .text_encoder import sub_tokenizers, token_ids
 
@@ -31,6 +32,17 @@ def settings_objection(
         if initializer is not None:
             _check_words(initializer)
         Options(**{key: value for key, value in (options or {}).items() if value is not None})
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def validation_objection(held_out: int | None, patience: int | None) -> str | None:
+    """What is wrong with these as they are typed; None for nothing, or where one comes by a link."""
+    if held_out is None or patience is None:
+        return None
+    try:
+        check_validation(held_out, EVERY, patience)
     except ValueError as error:
         return str(error)
     return None

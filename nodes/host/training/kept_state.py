@@ -18,6 +18,7 @@ from ....dti_core.training.fingerprints import digest, fingerprints
 from ....dti_core.training.pixels import with_mirrored
 from ....dti_core.training.state import TrainingState
 from ....dti_core.training.state_folder import Resumption, StateWriter, resumption
+from ....dti_core.training.validation import n_held_out
 from ....dti_core.vocabulary import Vocabulary
 from .model_fingerprint import model_fingerprint
 
@@ -40,8 +41,9 @@ def kept_state(
 ) -> KeptState:
     """What to go on from, and where to keep the state. Call it in the training session.
 
-    inputs: of the node: name, resolution, model, clip, vae, start_from, prior, resume, class_word, mirror and
-        background_weight. data: of the pictures, and of mirrored ones where asked for.
+    inputs: of the node: name, resolution, model, clip, vae, start_from, prior, resume, class_word, mirror,
+        background_weight, held_out and validate_every. data: of the pictures, those that are held out too, and of
+        mirrored ones where asked for.
 
     Raises ValueError where there is nothing to resume; the message names what differs.
     """
@@ -50,6 +52,8 @@ def kept_state(
     others |= {key: str(inputs[key]) for key in ("class_word", "mirror")}
     if data and data[0].weights is not None:
         others |= {"background_weight": str(inputs["background_weight"])}
+    if held_out := n_held_out(len(pictures), inputs["held_out"]):
+        others |= {"held_out": str(held_out), "validate_every": str(inputs["validate_every"])}
     if inputs["mirror"]:
         pictures = with_mirrored(pictures)
     if inputs["start_from"] is not None:

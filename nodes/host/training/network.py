@@ -36,7 +36,6 @@ class Network:
             "sample_sigmas": torch.cat([schedule.flip(0), schedule.new_zeros(1)]),
             "cond_or_uncond": [0],
         }
-        self._passes = 0
 
     def __call__(self, x_t: Tensor, sigma: Tensor, inputs: Mapping[str, object]) -> Tensor:
         """The prediction for `x_t` `[B, C, H, W]`, `sigma` `[B]` and further arguments of the host's `apply_model`."""
@@ -46,7 +45,7 @@ class Network:
         rows = []
         for i in range(len(sigma)):
             own = {name: value[i : i + 1] if torch.is_tensor(value) else value for name, value in inputs.items()}
-            with self._seeded():
+            with self._seeded(sigma[i : i + 1]):
                 rows.append(self._run(x_t[i : i + 1], sigma[i : i + 1], own))
         return torch.cat(rows)
 
@@ -62,11 +61,11 @@ class Network:
         return denoised
 
     @contextmanager
-    def _seeded(self) -> Iterator[None]:
-        """The same chance for the same pass of every run; ToMe and HyperTile draw from the global generator."""
-        self._passes += 1
+    def _seeded(self, sigma: Tensor) -> Iterator[None]:
+        """The same chance for the same noise level, whatever ran before: a run that goes on is the one that was not
+        stopped. ToMe and HyperTile draw from the global generator."""
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
-            torch.manual_seed(self._passes)
+            torch.manual_seed(int(sigma.float().view(torch.int32)))
             yield
 
 

@@ -28,9 +28,14 @@ def training_notes(
     resolution: int,
     node_id: str,
     masks: Sequence[Tensor] = (),
+    known: Sequence[str] = (),
 ) -> list[str]:
-    """Find what is odd, log it, show it on the node, and return it for the text that the node ends with."""
-    notes = [*picture_notes(pictures, resolution), *mask_notes(pictures, masks), *_missing_embeddings(clip, captions)]
+    """Find what is odd, log it, show it on the node, and return it for the text that the node ends with.
+
+    known: what is to be said anyway.
+    """
+    odd = [*picture_notes(pictures, resolution), *mask_notes(pictures, masks), *_missing_embeddings(clip, captions)]
+    notes = [*known, *odd]
     for note in notes:
         log.warning("DTI: %s", note)
     if notes:

@@ -32,8 +32,8 @@ class PreviewSampler:
     rows: asked before each image for the rows that may pass through the network at a time. A pass without
         gradients takes less than one of a training step with as many.
 
-    Nothing is drawn from a random generator, counted or kept that training draws from, counts or keeps: noise comes
-    from a generator of its own, and so do the passes of the network, by which patches that need chance are seeded.
+    Nothing is drawn from a random generator or kept that training draws from or keeps: noise comes from a generator of
+    its own.
     """
 
     def __init__(

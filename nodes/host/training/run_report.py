@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import comfy.model_management
 import comfy.utils
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from ....dti_core.embedding import ConceptEmbedding
 from ....dti_core.training import StepReport
+from ....dti_core.training.validation import Validation
+from ...held_out_notes import chosen_notes
 from ...prompt_name import MAX_LENGTH
 from ..embeddings.saving import keep
 from ..node_text import notify, show_on_node
@@ -32,6 +35,7 @@ class RunReport:
     overwrite: whether checkpoints of an earlier run may be replaced; else they are numbered.
     memory: the plan in force, to be shown. watch: what is shown of the steps.
     hint: what to do after Stop, asked for then.
+    validation: what has measured the steps, None where nothing is held out.
 
     A checkpoint that cannot be saved ends nothing: it is said on the node, and the run goes on.
     """
@@ -47,6 +51,7 @@ class RunReport:
         memory: TrainingMemory,
         watch: RunWatch,
         hint: Callable[[], str] = lambda: "",
+        validation: Validation | None = None,
     ) -> None:
         self.losses: list[float] = []
         self._name = name
@@ -59,13 +64,17 @@ class RunReport:
         self._overwrite = overwrite
         self._progress = comfy.utils.ProgressBar(steps)
         self._last: StepReport | None = None
-        self._saved_step = 0
+        self._begun_at = 0
+        self._saved: dict[int, Path] = {}
         self._problem = ""
-        self._kept = ""
+        self._kept: list[str] = []
         self._hint = hint
+        self._validation = validation
+        self._chosen: list[str] = []
 
     def begin(self, vectors: Mapping[str, Tensor], step: int = 0) -> None:
         """Show what the run starts from, by encoder key; step: how many were done before."""
+        self._begun_at = step
         self._show(step, self._watch.begin(vectors, step))
 
     def __call__(self, report: StepReport) -> None:
@@ -82,9 +91,25 @@ class RunReport:
             self._show(report.step, picture)
         comfy.model_management.throw_exception_if_processing_interrupted()
 
-    def finish(self, vectors: Mapping[str, Tensor]) -> None:
-        """Show the result; while the session is open."""
+    def finish(self, vectors: Mapping[str, Tensor]) -> ConceptEmbedding:
+        """Show the result, while the session is open, and hand it on: the last step, by these vectors, or an earlier
+        one that was chosen; then the last is kept beside it."""
+        metadata, last = dict(self._metadata), len(self.losses)
+        chosen = None if self._validation is None else self._validation.best
+        if self._validation is not None:
+            self._chosen = chosen_notes(self._validation, self._steps)
+        if chosen is not None:
+            metadata |= {"dti.step": str(chosen.step), "dti.validation": self._chosen[0]}
+        if chosen is not None and chosen.step != last:
+            path = self._save_step(last, vectors)
+            self._chosen.append(self._problem.strip() if path is None else f"step {last}, the last, is saved to {path}")
+            vectors = chosen.vectors
         self._show(self._steps, self._watch.finish(vectors))
+        return ConceptEmbedding(self._name, dict(vectors), metadata)
+
+    def notes(self) -> list[str]:
+        """What is to be said when all is over: steps that came to nothing, and which step was chosen."""
+        return [*self.left_out(), *self._chosen]
 
     def left_out(self) -> list[str]:
         """A line on steps that came to nothing, where there were any."""
@@ -98,7 +123,9 @@ class RunReport:
             yield
         except BaseException:
             self._save_checkpoint()
-            if said := f"{self._problem.strip() or self._kept}\n{self._hint()}".strip():
+            self._save_best()
+            kept = "\n".join(self._kept)
+            if said := f"{self._problem.strip() or kept}\n{self._hint()}".strip():
                 show_on_node(said, self._node_id)
                 notify(said)
             raise
@@ -108,20 +135,33 @@ class RunReport:
         self._progress.update_absolute(step, self._steps, preview)
 
     def _save_checkpoint(self) -> None:
-        """Keep what has been trained so far as `<name>-step<N>`, unless that step is on disk already."""
-        if self._last is None or self._last.step == self._saved_step:
+        """Keep what has been trained so far."""
+        if self._last is not None and (path := self._save_step(self._last.step, self._last.vectors)):
+            self._kept = [f"Stopped; step {self._last.step} is saved to {path}"]
+
+    def _save_best(self) -> None:
+        """Keep the step of the lowest validation loss too, unless an earlier part of the run has."""
+        best = None if self._validation is None else self._validation.best
+        if best is None or self._last is None or not self._begun_at < best.step < self._last.step:
             return
-        ending = f"-step{self._last.step}"
+        if path := self._save_step(best.step, best.vectors):
+            self._kept.append(f"Step {best.step}, of the lowest validation loss so far, is saved to {path}")
+
+    def _save_step(self, step: int, vectors: Mapping[str, Tensor]) -> Path | None:
+        """Save as `<name>-step<N>`, unless that step is on disk already; where it is, None where it cannot be."""
+        if step in self._saved:
+            return self._saved[step]
+        ending = f"-step{step}"
         # Room for a number behind it.
         name = self._name[: MAX_LENGTH - len(ending) - 5].rstrip("./") + ending
-        metadata = {**self._metadata, "dti.step": str(self._last.step)}
+        metadata = {**self._metadata, "dti.step": str(step)}
         try:
-            _, path = keep(ConceptEmbedding(name, self._last.vectors, metadata), self._overwrite)
+            _, path = keep(ConceptEmbedding(name, vectors, metadata), self._overwrite)
         except Exception as error:
-            log.exception("DTI: step %d was not saved", self._last.step)
-            self._problem = f"\nStep {self._last.step} was not saved: {error}"
-        else:
-            log.info("DTI: saved step %d to %s", self._last.step, path)
-            self._saved_step = self._last.step
-            self._kept = f"Stopped; step {self._last.step} is saved to {path}"
-            self._problem = ""
+            log.exception("DTI: step %d was not saved", step)
+            self._problem = f"\nStep {step} was not saved: {error}"
+            return None
+        log.info("DTI: saved step %d to %s", step, path)
+        self._saved[step] = path
+        self._problem = ""
+        return path

@@ -32,7 +32,7 @@ def scored(store: Store, table: Table, values: dict[str, float]) -> Results:
 def test_nothing_is_chosen_on_a_subject_that_reports(scale, tmp_path):
     for name in NAMES:
         for table in stage(name, scale, Settings()).tables:
-            assert (table.purpose == CHOOSE) == (name in ("choosing", "recipe", "sampler"))
+            assert (table.purpose == CHOOSE) == (name in ("choosing", "recipe", "held_out", "sampler"))
             if table.purpose == CHOOSE:
                 assert not {run.concept for run in table.runs()} & set(REPORTING)
             else:
@@ -78,6 +78,8 @@ def test_stages_add_up_and_train_nothing_twice():
         seen |= trained
     # Five methods on seven subjects, then two more seeds of them; the way of a training is seen in its checkpoints.
     assert (fresh["main"], fresh["seeds"], fresh["steps"], fresh["strengths"], fresh["improved"]) == (35, 70, 0, 0, 0)
+    # Beside the choosing half's, one of each subject on three of its images, of which two steps are tried.
+    assert fresh["held_out"] == len(CHOOSING)
     main, seeds = stage("main", WHOLE, None), stage("seeds", WHOLE, None)
     assert {*main.runs(), *seeds.runs()} == {*table_2(WHOLE).runs()}
     assert not stage("seeds", CUT, None).tables
@@ -111,3 +113,5 @@ def test_ids_tell_runs_apart_and_share_trainings():
     assert run.training_id != Run("candy_star", 2, Settings()).training_id
     (job,) = jobs_of([run, rescaled, run], 50)
     assert job.runs == (run, rescaled)
+    # As stored results are called.
+    assert (run.training_id, run.score_id) == ("b8393dddc18123b5", "b72d456c1914a0f3")

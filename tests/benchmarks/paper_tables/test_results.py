@@ -14,14 +14,16 @@ from paper_tables.archive import FILE, pack, unpack
 from paper_tables.bootstrap import bootstrap, bootstrap_ratio
 from paper_tables.calibration import _of_styles, _of_things, trusted
 from paper_tables.evaluation import demanded, norms, used_vectors
+from paper_tables.held_out import fresh_pictures, table_of_losses
 from paper_tables.main_tables import table_2
-from paper_tables.plan import CHOOSE, CUT, WHOLE, Row, Table
+from paper_tables.plan import CHOOSE, CONCEPTS, CUT, WHOLE, Row, Table
 from paper_tables.results import Results
 from paper_tables.settings import TEA, Settings, Use
 from paper_tables.slerp_rows import smoothness
 from paper_tables.store import Store
 from paper_tables.tables import room_left
 from small_world.judge import VALUES
+from small_world.subjects import pictures_of
 
 
 def test_bootstrap_on_known_cases():
@@ -43,6 +45,31 @@ def test_bootstrap_without_runs():
     assert str(bootstrap(np.full((2, 2), np.nan))) == "-"
     some = bootstrap(np.asarray([[0.4, np.nan], [np.nan, np.nan]]))
     assert (some.mean, some.count) == (0.4, 1)
+
+
+def test_what_the_step_of_the_lowest_loss_is_worth(tmp_path):
+    results = Results(Store(tmp_path / "judge"))
+    rows = tuple(Row(f"{step}", Settings(), Use(step=step)) for step in (50, 100, 0))
+    table = Table("t", CHOOSE, rows, ("candy_star", "koi"))
+    for column, row in enumerate(rows):
+        for number, concept in enumerate(table.concepts):
+            (run,) = table.runs_of(row, concept, 1)
+            score = {"image": [0.1 * column], "text": [0.5 + number], "level": [0], "held": {}}
+            results.store.save_score(run.score_id, score)
+    losses = np.asarray([[0.3, 0.2, 0.4], [0.9, 0.7, 0.5]])
+    said = table_of_losses(table, results, losses)
+    assert "| 100 | 0.4500 | 1 |" in said and "| 50 | 0.6000 | 0 |" in said
+    # Of the first subject a step 0.1 below the last, of the other the last.
+    assert "image -0.050" in said and "text 0.000" in said
+    assert table_of_losses(table, results, np.full((2, 3), np.nan)) == ""
+
+
+def test_fresh_drawings_show_the_subject_and_are_none_that_was_trained_on():
+    subject = CONCEPTS["koi"]
+    trained = {picture.tobytes() for picture in pictures_of(subject)}
+    fresh = [picture.tobytes() for picture in fresh_pictures(subject)]
+    assert len(set(fresh)) == len(fresh) == 4 and not trained & set(fresh)
+    assert fresh == [picture.tobytes() for picture in fresh_pictures(subject)]
 
 
 def test_more_sampling_seeds_add_to_what_is_there(tmp_path):

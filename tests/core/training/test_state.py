@@ -16,12 +16,24 @@ from safetensors.torch import save_file
 from dti_core.files.embedding_file import load_embedding
 from dti_core.training import state as module
 from dti_core.training.state import TrainingState, load_state, save_state
+from dti_core.training.validation import Chosen, ValidationState
 
 
 def state(**changes) -> TrainingState:
     method = {"rows": {"clip_l": torch.ones(2, 3)}, "optimizer": {"state": {0: {"step": 3}}, "groups": [{"lr": 0.1}]}}
     generator = torch.Generator().manual_seed(1).get_state()
-    whole = TrainingState(3, 9, method, generator, 1024.0, 2, (0.5, float("nan"), 0.1), {"seed": "42"})
+    whole = TrainingState(
+        step=3,
+        steps=9,
+        method=method,
+        generator=generator,
+        loss_scale=1024.0,
+        microbatch_size=2,
+        losses=(0.5, float("nan"), 0.1),
+        fingerprints={"seed": "42"},
+        angles={"clip_l": (1.0, 2.0, 3.5)},
+        validation=ValidationState((0, 2), (0.1, 0.7), Chosen(2, 0.7, {"clip_l": torch.ones(2, 3)})),
+    )
     return dataclasses.replace(whole, **changes)
 
 
@@ -34,6 +46,30 @@ def test_all_comes_back(tmp_path: Path) -> None:
     assert found.method["optimizer"] == {"state": {0: {"step": 3}}, "groups": [{"lr": 0.1}]}
     torch.testing.assert_close(torch.tensor(found.losses), torch.tensor(state().losses), equal_nan=True)
     assert found.fingerprints == {"seed": "42"}
+    assert found.angles == {"clip_l": (1.0, 2.0, 3.5)}
+    assert (found.validation.steps, found.validation.losses) == ((0, 2), (0.1, 0.7))
+    best = found.validation.best
+    assert (best.step, best.loss) == (2, 0.7) and torch.equal(best.vectors["clip_l"], torch.ones(2, 3))
+
+
+def test_nothing_held_out_and_nothing_chosen_yet(tmp_path: Path) -> None:
+    save_state(state(validation=None), tmp_path / "s.safetensors")
+    assert load_state(tmp_path / "s.safetensors").validation is None
+    save_state(state(validation=ValidationState((0,), (float("nan"),), None)), tmp_path / "s.safetensors")
+    assert load_state(tmp_path / "s.safetensors").validation.best is None
+
+
+def test_of_the_first_version_without_angles_and_validation(tmp_path: Path) -> None:
+    path = tmp_path / "s.safetensors"
+    save_state(state(angles={}, validation=None), path)
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        header = json.loads(file.metadata()[module.NOTE])
+    del header["angles"], header["validation"]
+    text = json.dumps(header)
+    save_file(tensors, path, {module.NOTE: text, module.HASH_NOTE: module._digest(text, tensors)})
+    found = load_state(path)
+    assert (found.step, found.angles, found.validation) == (3, {}, None)
 
 
 def test_a_few_kilobytes_that_no_prompt_reads(tmp_path: Path) -> None:

@@ -78,6 +78,8 @@ def test_what_differs_is_named_and_wants_a_switch(tmp_path: Path) -> None:
         resumption(tmp_path, NOW, CONFIG, "yes")
     found = resumption(tmp_path, NOW, CONFIG, "despite changes")
     assert found.state.step == 4 and "despite changes: image 1 changed" in found.note
+    # Nothing that was measured on other images is compared with.
+    assert found.state.validation is None
     # Its folder stays as it was; and the run that follows is not taken for one from scratch.
     assert found.run is None
     write(tmp_path, 5, fingerprints=found.fingerprints)
