@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.methods import Options
+from ..dti_core.training.crops import SHAPES
 from ..dti_core.training.masks import BACKGROUND_WEIGHT
 from ..dti_core.training.start import PRIORS
 from ..dti_core.training.state_folder import RESUME
@@ -112,6 +113,8 @@ class DTITrain(io.ComfyNode):
         mirror: Sequence[bool] = (False,),
         preview_every: Sequence[int] = (PREVIEW_EVERY,),
         preview_prompts: Sequence[str] = ("",),
+        crop: Sequence[str] = SHAPES[:1],
+        random_crop: Sequence[float] = (0.0,),
     ) -> io.NodeOutput:
         # Every input comes as a list, so that a list of images is one run and not one run each.
         lists = {key: values for key, values in locals().items() if key not in ("cls", "images", "captions", "masks")}

@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from ..dti_core.methods import DTI, METHODS, Options
 from ..dti_core.training import TrainingConfig
 from ..dti_core.training.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES
+from ..dti_core.training.crops import MOST_ROOM, SHAPES
 from ..dti_core.training.masks import BACKGROUND_WEIGHT
 from ..dti_core.training.start import PRIORS
 from ..dti_core.training.state_folder import RESUME
@@ -270,6 +271,27 @@ def train_inputs() -> list[Any]:
             optional=True,
             tooltip="Prompts of the preview images, one a line, {} where the embedding goes. Empty: 'a photo "
             "of a {}', for a style 'a painting in the style of {}'.",
+            **ADVANCED,
+        ),
+        io.Combo.Input(
+            "crop",
+            options=list(SHAPES),
+            default=SHAPES[0],
+            optional=True,
+            tooltip="square: squares of the resolution, anywhere along the long side. keep aspect: as much of each "
+            "image as fits into a shape near its own, of about as many pixels; images of different shapes take more "
+            "passes.",
+            **ADVANCED,
+        ),
+        io.Float.Input(
+            "random_crop",
+            default=0.0,
+            min=0.0,
+            max=MOST_ROOM,
+            step=0.05,
+            optional=True,
+            tooltip="Share of each side that crops leave out, each time another part. 0: crops as large as they can "
+            "be.",
             **ADVANCED,
         ),
     ]

@@ -12,6 +12,7 @@ from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.methods import DTI, METHODS, Options
 from ..dti_core.training import TrainingConfig, start_method, train
 from ..dti_core.training.captions import beside_class_word
+from ..dti_core.training.crops import Crop
 from ..dti_core.training.start import angle_origin
 from ..dti_core.training.state_folder import check_resumable
 from .captions import captions_by_picture, prompts_of
@@ -59,6 +60,7 @@ def run_training(
     Raises ValueError for what cannot be trained with, before the first step, and the host's interrupt at Stop.
     """
     config = config_of(one)
+    crop = Crop(one["resolution"], one["crop"], one["random_crop"])
     if one["templates"] not in TEMPLATES:
         raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
     check_concept(one["clip"], config.initializer, config.n_vectors)
@@ -86,9 +88,10 @@ def run_training(
     config = replace(config, microbatch_size=memory.plan.microbatch_size)
     show_on_node(str(memory), node_id)
 
+    notes = training_notes(one["clip"], pictures, by_image, crop, node_id, masks)
     weight = one["background_weight"]
-    data = encode_images(one["vae"], pictures, one["resolution"], by_image, masks, weight, one["mirror"])
-    notes = training_notes(one["clip"], pictures, by_image, one["resolution"], node_id, masks)
+    asked = (one["mirror"], crop.shape, crop.room)
+    data = encode_images(one["vae"], pictures, crop.resolution, by_image, masks, weight, *asked)
     states = None
     if config.method == "CrossInit" and one["start_from"] is None:
         states = EncoderProbe(one["clip"]).last_hidden_states(config.initializer)
@@ -102,11 +105,13 @@ def run_training(
             texts["dti.background_weight"] = str(weight)
         if one["mirror"]:
             texts["dti.mirror"] = "True"
+        texts |= {f"dti.{key}": value for key, value in crop.in_use().items()}
         metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"], texts)
         metadata |= start_notes(one["start_from"], one["prior"])
         start = start_method(config, text_encoder, states, one["start_from"], one["prior"])
         kept = kept_state(one, config, data, pictures, text_encoder.vocabularies)
-        previews = Previews(text_encoder, denoiser, data[0], prompts, one["preview_every"], memory)
+        scale = data[0].pixels_per_latent
+        previews = Previews(text_encoder, denoiser, crop.resolution, scale, prompts, one["preview_every"], memory)
         history = RunHistory(config.steps, config.batch_size, angle_origin(config, one["start_from"], one["prior"]))
         watch = RunWatch(history, previews)
         report = RunReport(

@@ -54,12 +54,12 @@ AXES = ("other asked", "none asked", "image", "text")
 
 @dataclass(frozen=True)
 class Experiment:
-    """How much is done: subjects of the choosing half, each with every seed, and the first prompts of each level."""
+    """How much is done: subjects of the choosing half, each with every training seed; how their vectors are tried."""
 
     subjects: tuple[Subject, ...]
     steps: int
-    seeds: tuple[int, ...] = (1,)
-    examination: Examination = Examination()
+    seeds: tuple[int, ...]
+    examination: Examination
 
 
 def shared_background(subject: Subject) -> str:
@@ -99,7 +99,9 @@ def images_of(world: World, subject: Subject, weight: float | None) -> list[Trai
         return encode_images(world.painter.vae, pictures, SIZE, plain_captions(subject), masks, outside)
 
 
-def trained(world: World, store: Store, subject: Subject, weight: float | None, steps: int, seed: int) -> dict[str, Tensor]:
+def trained(
+    world: World, store: Store, subject: Subject, weight: float | None, steps: int, seed: int
+) -> dict[str, Tensor]:
     """DTI's vectors; from the store where they are there."""
     name = digest(["mask_leakage", subject.name, shared_background(subject), weight, steps, seed])
     found = store.training(name)
@@ -128,16 +130,17 @@ def measured(world: World, subject: Subject, prompts: Sequence[Prompt], pictures
 
 def run(world: World, store: Store, experiment: Experiment) -> dict[str, dict[str, Values]]:
     """By arm and axis, `[subjects, seeds]`."""
-    shape = (len(experiment.subjects), len(experiment.seeds))
+    shape, tried = (len(experiment.subjects), len(experiment.seeds)), vars(experiment.examination)
     found = {arm: {axis: np.full(shape, np.nan) for axis in AXES} for arm in (CLASS_WORD, *ARMS)}
     for row, subject in enumerate(experiment.subjects):
         prompts = prompts_of(subject, shared_background(subject), experiment.examination)
         for column, seed in enumerate(experiment.seeds):
             for arm in found:
-                name = digest(["mask_leakage", asdict(subject), arm, experiment.steps, seed, vars(experiment.examination)])
+                name = digest(["mask_leakage", asdict(subject), arm, experiment.steps, seed, tried])
                 values = store.score(name)
                 if values is None:
-                    values = measured(world, subject, prompts, _paint(world, store, subject, prompts, arm, seed, experiment))
+                    pictures = _paint(world, store, subject, prompts, arm, seed, experiment)
+                    values = measured(world, subject, prompts, pictures)
                     store.save_score(name, values)
                     log.info("%s, %s, seed %d: %s", subject.name, arm, seed, _line(values))
                 for axis in AXES:
@@ -191,9 +194,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="training seeds")
     parser.add_argument("--cut", action="store_true", help="one subject, four steps: does everything run?")
     options = parser.parse_args()
-    experiment = Experiment(CHOOSING[: options.subjects], options.steps, tuple(range(1, options.seeds + 1)))
+    seeds = tuple(range(1, options.seeds + 1))
+    experiment = Experiment(CHOOSING[: options.subjects], options.steps, seeds, Examination())
     if options.cut:
-        experiment = Experiment(CHOOSING[:1], 4, examination=Examination(prompts_per_level=6, steps=4))
+        experiment = Experiment(CHOOSING[:1], 4, (1,), Examination(prompts_per_level=6, steps=4))
     out = options.out.resolve()
     comfyui, compact = use_comfyui(options.comfyui), small_world_checkpoint.COMPACT
     start_quiet_log()

@@ -26,19 +26,18 @@ class EvaluationSet:
 
     @torch.no_grad()
     def loss(self, vectors: Mapping[str, Tensor]) -> float:
-        """Mean loss with `vectors` (`[n_vectors, dim]` by encoder key) as the concept; all images in one pass."""
-        batch, to = self._batch, self._denoiser.device
+        """Mean loss with `vectors` (`[n_vectors, dim]` by encoder key) as the concept; a pass for each shape."""
+        batch, device = self._batch, self._denoiser.device
         captions, index = batch.distinct_captions()
         conditioning = self._text_encoder.encode(captions, vectors).select(index)
-        losses = self._denoiser.loss(
-            batch.latents.to(to),
-            conditioning,
-            self._denoiser.sigmas(self._u).to(to),
-            batch.noise.to(to),
-            batch.framing,
-            None if batch.weights is None else batch.weights.to(to),
-        )
-        return float(losses.mean())
+        sigma = self._denoiser.sigmas(self._u).to(device)
+        losses = [
+            self._denoiser.loss(
+                one.latents, conditioning.select(one.rows), sigma[one.rows], one.noise, one.framing, one.weights
+            )
+            for one in batch.passes(len(batch.captions), device)
+        ]
+        return float(torch.cat(losses).mean())
 
     def best_word(self, words: Sequence[str]) -> str:
         """The word of one token, as it stands in the vocabulary, with the least loss."""

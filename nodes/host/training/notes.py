@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from ....dti_core.training.crops import Crop
 from ...image_notes import mask_notes, picture_notes
 from ..node_text import show_on_node
 from .text_encoder import sub_tokenizers
@@ -25,12 +26,12 @@ def training_notes(
     clip: CLIP,
     pictures: Sequence[Tensor],
     captions: Sequence[Sequence[str]],
-    resolution: int,
+    crop: Crop,
     node_id: str,
     masks: Sequence[Tensor] = (),
 ) -> list[str]:
     """Find what is odd, log it, show it on the node, and return it for the text that the node ends with."""
-    notes = [*picture_notes(pictures, resolution), *mask_notes(pictures, masks), *_missing_embeddings(clip, captions)]
+    notes = [*picture_notes(pictures, crop), *mask_notes(pictures, masks), *_missing_embeddings(clip, captions)]
     for note in notes:
         log.warning("DTI: %s", note)
     if notes:
