@@ -294,4 +294,13 @@ def train_inputs() -> list[Any]:
             "be.",
             **ADVANCED,
         ),
+        io.Int.Input(
+            "repeats",
+            default=1,
+            min=1,
+            optional=True,
+            force_input=True,
+            tooltip="How often each image is drawn beside the others, as Load Concept Images reads it from subfolders "
+            "such as 10_dog. Not connected: all alike.",
+        ),
     ]

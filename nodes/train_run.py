@@ -13,6 +13,7 @@ from ..dti_core.methods import DTI, METHODS, Options
 from ..dti_core.training import TrainingConfig, start_method, train
 from ..dti_core.training.captions import beside_class_word
 from ..dti_core.training.crops import Crop
+from ..dti_core.training.repeats import drawn_by, with_repeats
 from ..dti_core.training.start import angle_origin
 from ..dti_core.training.state_folder import check_resumable
 from .captions import captions_by_picture, prompts_of
@@ -51,16 +52,19 @@ def run_training(
     captions: Sequence[str],
     masks: Sequence[Tensor],
     node_id: str,
+    repeats: Sequence[int] = (),
 ) -> FinishedRun:
     """Train and save.
 
     one: the inputs that have one value. pictures: `[H, W, 3]` in [0, 1]. captions: as they are typed, a text for
-    each image or one for all. masks: `[H, W]` for each image, or none. node_id: where texts are shown.
+    each image or one for all. masks: `[H, W]` for each image, or none. node_id: where texts are shown. repeats: how
+    often each image is drawn beside the others, or none.
 
     Raises ValueError for what cannot be trained with, before the first step, and the host's interrupt at Stop.
     """
     config = config_of(one)
     crop = Crop(one["resolution"], one["crop"], one["random_crop"])
+    shares = drawn_by(repeats, len(pictures))
     if one["templates"] not in TEMPLATES:
         raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
     check_concept(one["clip"], config.initializer, config.n_vectors)
@@ -92,6 +96,7 @@ def run_training(
     weight = one["background_weight"]
     asked = (one["mirror"], crop.shape, crop.room)
     data = encode_images(one["vae"], pictures, crop.resolution, by_image, masks, weight, *asked)
+    data = with_repeats(data, shares)
     states = None
     if config.method == "CrossInit" and one["start_from"] is None:
         states = EncoderProbe(one["clip"]).last_hidden_states(config.initializer)
@@ -106,6 +111,9 @@ def run_training(
         if one["mirror"]:
             texts["dti.mirror"] = "True"
         texts |= {f"dti.{key}": value for key, value in crop.in_use().items()}
+        if max(shares) > 1:
+            texts["dti.repeats"] = " ".join(map(str, shares))
+            notes.append(f"Images are drawn by their repeats, in their order: {', '.join(map(str, shares))}.")
         metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"], texts)
         metadata |= start_notes(one["start_from"], one["prior"])
         start = start_method(config, text_encoder, states, one["start_from"], one["prior"])

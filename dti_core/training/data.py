@@ -29,6 +29,7 @@ class TrainingImage:
         mean. All images of a run have them, or none.
     window: rows and columns of its crops in latents; None for the largest square, whose edge is equal for all images
         of a run.
+    repeats: how often it is drawn, beside other images with repeats of their own.
     """
 
     mean: Tensor
@@ -38,6 +39,7 @@ class TrainingImage:
     pixels_per_latent: int = 8
     weights: Tensor | None = None
     window: tuple[int, int] | None = None
+    repeats: int = 1
 
     @property
     def crop_size(self) -> tuple[int, int]:
@@ -108,15 +110,15 @@ def draw_batch(
 
     The crop is taken from the posterior, in steps of one latent: it replaces a random crop in pixels
     (reference recipe) without encoding again. Where images have weights, it shows the subject. Images are drawn
-    without replacement where the batch allows.
+    without replacement where the batch allows, each as many times as it is repeated.
     Noise levels are uniform over the range of `options`, which may drop captions.
     """
-    order = torch.cat([torch.randperm(len(images), generator=generator) for _ in range(-(-batch_size // len(images)))])[
-        :batch_size
-    ]
+    pool = [image for image in images for _ in range(image.repeats)]
+    rounds = -(-batch_size // len(pool))
+    order = torch.cat([torch.randperm(len(pool), generator=generator) for _ in range(rounds)])[:batch_size]
     latents, framing, captions, weights = [], [], [], []
     for index in order.tolist():
-        image = images[index]
+        image = pool[index]
         rows, columns = image.crop_size
         top, left = _corner(image, generator)
         window = (slice(None), slice(top, top + rows), slice(left, left + columns))
