@@ -20,6 +20,7 @@ from ...training.data import TrainingImage
 from ...training.initializer import check_tokens
 from ...training.masks import BACKGROUND_WEIGHT, check_masks, loss_weights
 from ...training.pixels import check_pixels, resize, with_mirrored
+from ...training.repeats import drawn_by, with_repeats
 from .denoiser import PREDICTION_TYPES, PipelineDenoiser
 from .text_encoder import PipelineTextEncoder
 
@@ -100,6 +101,7 @@ def train_on_pipeline(
     mirror: bool = False,
     crop: str = SHAPES[0],
     random_crop: float = 0.0,
+    repeats: Sequence[int] = (),
 ) -> ConceptEmbedding:
     """Train a concept; the embedding is ready for `dti_core.files.embedding_file.save_embedding`.
 
@@ -116,18 +118,19 @@ def train_on_pipeline(
         mirror: whether to train on the mirrored images too, as often.
         crop, random_crop: shape and room of `training.crops.Crop`: squares or the images' own shapes, and the share of
             each side that crops leave out.
+        repeats: how often each image is drawn beside the others; none for all alike.
 
     Raises:
         ValueError: for settings or a pipeline that cannot be trained with, before the first step.
     """
-    texts = _by_image(captions, len(images))
+    texts, shares = _by_image(captions, len(images)), drawn_by(repeats, len(images))
     with pipeline_session(pipe) as (text_encoder, denoiser):
         ids = text_encoder.token_ids(config.initializer)
         check_tokens(config.initializer, ids, config.n_vectors)
         for caption in {caption for of_image in texts for caption in of_image}:
             text_encoder.check_caption(caption, config.n_vectors or max(map(len, ids.values())))
         data = encode_images(pipe, images, resolution, texts, masks, background_weight, mirror, crop, random_crop)
-        vectors = train(text_encoder, denoiser, data, config, on_step)
+        vectors = train(text_encoder, denoiser, with_repeats(data, shares), config, on_step)
     standard = modelspec_metadata(
         {key: rows.shape[1] for key, rows in vectors.items()},
         title=name,
@@ -140,6 +143,8 @@ def train_on_pipeline(
         standard["dti.background_weight"] = str(background_weight)
     if mirror:
         standard["dti.mirror"] = str(mirror)
+    if max(shares) > 1:
+        standard["dti.repeats"] = " ".join(map(str, shares))
     standard |= {f"dti.{key}": value for key, value in Crop(resolution, crop, random_crop).in_use().items()}
     recipe = {f"dti.{key}": str(value) for key, value in config.in_use().items()}
     return ConceptEmbedding(name, vectors, {**standard, **recipe, "dti.resolution": str(resolution)})
