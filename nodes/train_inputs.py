@@ -296,7 +296,6 @@ def train_inputs() -> list[Any]:
         ),
         io.Int.Input(
             "repeats",
-            default=1,
             min=1,
             optional=True,
             force_input=True,
