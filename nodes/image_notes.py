@@ -8,6 +8,8 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from ..dti_core.training.crops import Crop
+
 # In steps of 8-bit pixels: what JPEG does to one colour, and to an image saved twice.
 FLAT = 3 / 255
 SAME = 6 / 255
@@ -16,24 +18,24 @@ WHOLE = 0.99
 MOST_ENLARGED = 1.5
 
 
-def picture_notes(pictures: Sequence[Tensor], resolution: int) -> list[str]:
-    """A sentence for each fault of images `[H, W, 3]` in [0, 1] that are brought to `resolution`."""
+def picture_notes(pictures: Sequence[Tensor], crop: Crop) -> list[str]:
+    """A sentence for each fault of images `[H, W, 3]` in [0, 1] that are cropped in this way."""
     notes, enlarged = [], []
     grids = [_grid(picture) for picture in pictures]
     for number, picture in enumerate(pictures, start=1):
         height, width = picture.shape[:2]
         if _spread(picture) <= FLAT:
             notes.append(f"Image {number} is one colour throughout: there is nothing in it to train on.")
-        factor = resolution / min(height, width)
+        factor = crop.enlargement(height, width)
         if factor > MOST_ENLARGED:
             notes.append(
                 f"Image {number} is {width} x {height} pixels and is enlarged {factor:.1f} times to the resolution "
-                f"{resolution}: its blur is trained as well. Take a larger image or a lower resolution."
+                f"{crop.resolution}: its blur is trained as well. Take a larger image or a lower resolution."
             )
         elif factor > 1:
-            enlarged.append(f"image {number} ({factor:.2f} times)")
+            enlarged.append(f"image {number} ({width} x {height} pixels, {factor:.2f} times)")
     if enlarged:
-        notes.append(f"Enlarged to the resolution {resolution}: {', '.join(enlarged)}.")
+        notes.append(f"Enlarged to the resolution {crop.resolution}: {', '.join(enlarged)}.")
     for (first, grid), (second, other) in combinations(enumerate(grids, start=1), 2):
         if float((grid - other).abs().max()) <= SAME:
             notes.append(f"Images {first} and {second} are the same: it counts twice. Take one of them out.")

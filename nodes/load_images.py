@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from comfy_api.latest import io, ui
 
 from .concept_images.caption_file import placeholders, read_captions
+from .concept_images.concept_folder import ConceptFolder
 from .concept_images.picture_file import Picture, parse_colour, read_picture
 from .concept_images.thumbnails import thumbnails
 from .host.input_folder import FIRST_FOLDER, concept_folder, input_fingerprint, input_folders
@@ -44,7 +47,12 @@ class DTILoadConceptImages(io.ComfyNode):
                     "by commas. They become {}, where the trained embedding goes. Empty: the captions have {} already, "
                     "or there are none.",
                 ),
-                io.Boolean.Input("subfolders", default=False, tooltip="Whether to load the images of subfolders too."),
+                io.Boolean.Input(
+                    "subfolders",
+                    default=False,
+                    tooltip="Whether to load the images of subfolders too. A number in front of a subfolder's name, as "
+                    "in 10_dog, is how often its images count: connect repeats.",
+                ),
                 io.String.Input(
                     "background",
                     default="white",
@@ -66,6 +74,11 @@ class DTILoadConceptImages(io.ComfyNode):
                     tooltip="One for each image, {} where the embedding goes; empty where there is no caption file.",
                 ),
                 report_output("Names, sizes and captions of the images, for Preview as Text."),
+                io.Int.Output(
+                    display_name="repeats",
+                    is_output_list=True,
+                    tooltip="How often each image counts: 10 in a subfolder called 10_dog, 1 where there is no number.",
+                ),
             ],
         )
 
@@ -97,25 +110,39 @@ class DTILoadConceptImages(io.ComfyNode):
         colour, stand_ins = parse_colour(background), placeholders(placeholder)
         captions = [read_captions(file, stand_ins) for file in found.pictures]
         pictures = [read_picture(file.path, file.name, colour) for file in found.pictures]
-        names = [file.name for file in found.pictures]
-        report = _summary(names, pictures, captions, found.others)
+        report = _summary(found, pictures, captions)
         show_on_node(report, cls.hidden.unique_id)
         return io.NodeOutput(
             [picture.pixels.unsqueeze(0) for picture in pictures],
             [picture.transparency.unsqueeze(0) for picture in pictures],
             captions,
             report,
+            [file.repeats for file in found.pictures],
             ui=ui.PreviewImage(thumbnails([picture.pixels for picture in pictures])),
         )
 
 
-def _summary(names: list[str], pictures: list[Picture], captions: list[str], others: tuple[str, ...]) -> str:
+def _summary(found: ConceptFolder, pictures: list[Picture], captions: list[str]) -> str:
     """How many there are, then one line for each image."""
     without = captions.count("")
-    lines = [f"{len(names)} images" + (f", {without} without a caption: templates" if without else "")]
-    if others:
-        lines.append(f"not used: {', '.join(others)}")
-    for name, picture, caption in zip(names, pictures, captions, strict=True):
+    lines = [f"{len(pictures)} images" + (f", {without} without a caption: templates" if without else "")]
+    lines += [f"{line}; connect repeats to DTI Train" for line in _repeats(found)]
+    if found.others:
+        lines.append(f"not used: {', '.join(found.others)}")
+    for file, picture, caption in zip(found.pictures, pictures, captions, strict=True):
         height, width = picture.transparency.shape
-        lines.append(", ".join([f"{name}: {width} x {height}", *picture.notes]) + (f"\n  {caption}" if caption else ""))
+        line = ", ".join([f"{file.name}: {width} x {height}", *picture.notes])
+        lines.append(line + (f"\n  {caption}" if caption else ""))
     return "\n".join(lines)
+
+
+def _repeats(found: ConceptFolder) -> list[str]:
+    """How often the images of each subfolder count, where that differs; a line or none."""
+    if len({file.repeats for file in found.pictures}) == 1:
+        return []
+    counts = Counter((file.subfolder, file.repeats) for file in found.pictures)
+    parts = [
+        f"{count} image{'s' * (count > 1)} " + (f"of {name!r} x{repeats}" if name else "x1")
+        for (name, repeats), count in counts.items()
+    ]
+    return [f"repeats: {', '.join(parts)}"]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.methods import Options
+from ..dti_core.training.crops import SHAPES
 from ..dti_core.training.masks import BACKGROUND_WEIGHT
 from ..dti_core.training.start import PRIORS
 from ..dti_core.training.state_folder import RESUME
@@ -22,6 +23,9 @@ from .single_values import single_values
 from .sockets import DTIEmbedding, report_output, trigger_output
 from .train_inputs import HELD_OUT, PREVIEW_EVERY, train_inputs
 from .train_run import run_training
+
+# The inputs that have a value for each image; the others have one.
+SEVERAL = ("images", "captions", "masks", "repeats")
 
 
 class DTITrain(io.ComfyNode):
@@ -121,14 +125,17 @@ class DTITrain(io.ComfyNode):
         patience: Sequence[int] = (0,),
         schedule: Sequence[str] = ("constant",),
         average: Sequence[int] = (Options.average,),
+        crop: Sequence[str] = SHAPES[:1],
+        random_crop: Sequence[float] = (0.0,),
+        repeats: Sequence[int] = (),
     ) -> io.NodeOutput:
         # Every input comes as a list, so that a list of images is one run and not one run each.
-        lists = {key: values for key, values in locals().items() if key not in ("cls", "images", "captions", "masks")}
+        lists = {key: values for key, values in locals().items() if key not in ("cls", *SEVERAL)}
         one = single_values("DTI Train", lists)
         pictures = [picture for batch in images for picture in batch]
         subjects = [mask for batch in masks for mask in batch.reshape(-1, *batch.shape[-2:])]
         node_id = cls.hidden.unique_id
-        run = run_training(one, pictures, captions, subjects, node_id)
+        run = run_training(one, pictures, captions, subjects, node_id, repeats)
         if run.saved.path is not None:
             cls._files.wrote(one["name"], [run.saved.path])
         picture = run.watch.picture(one["vae"])

@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from ..dti_core.methods import DTI, METHODS, Options
 from ..dti_core.training import TrainingConfig
 from ..dti_core.training.captions import OBJECT_TEMPLATES, STYLE_TEMPLATES
+from ..dti_core.training.crops import MOST_ROOM, SHAPES
 from ..dti_core.training.masks import BACKGROUND_WEIGHT
 from ..dti_core.training.start import PRIORS
 from ..dti_core.training.state_folder import RESUME
@@ -330,5 +331,34 @@ def train_inputs() -> list[Any]:
             tooltip="The result is the mean direction of so many last steps, which smooths out their noise. For DTI "
             "alone. 0: the last step's.",
             **ADVANCED,
+        ),
+        io.Combo.Input(
+            "crop",
+            options=list(SHAPES),
+            default=SHAPES[0],
+            optional=True,
+            tooltip="square: squares of the resolution, anywhere along the long side. keep aspect: as much of each "
+            "image as fits into a shape near its own, of about as many pixels; images of different shapes take more "
+            "passes.",
+            **ADVANCED,
+        ),
+        io.Float.Input(
+            "random_crop",
+            default=0.0,
+            min=0.0,
+            max=MOST_ROOM,
+            step=0.05,
+            optional=True,
+            tooltip="Share of each side that crops leave out, each time another part. 0: crops as large as they can "
+            "be.",
+            **ADVANCED,
+        ),
+        io.Int.Input(
+            "repeats",
+            min=1,
+            optional=True,
+            force_input=True,
+            tooltip="How often each image is drawn beside the others, as Load Concept Images reads it from subfolders "
+            "such as 10_dog. Not connected: all alike.",
         ),
     ]

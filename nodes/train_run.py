@@ -11,6 +11,8 @@ from torch import Tensor
 from ..dti_core.methods import DTI, METHODS, Options
 from ..dti_core.training import TrainingConfig, start_method, train
 from ..dti_core.training.captions import beside_class_word
+from ..dti_core.training.crops import Crop
+from ..dti_core.training.repeats import drawn_by, with_repeats
 from ..dti_core.training.start import angle_origin
 from ..dti_core.training.state_folder import check_resumable
 from ..dti_core.training.validation import Validation, check_validation, split
@@ -52,16 +54,20 @@ def run_training(
     captions: Sequence[str],
     masks: Sequence[Tensor],
     node_id: str,
+    repeats: Sequence[int] = (),
 ) -> FinishedRun:
     """Train and save.
 
     one: the inputs that have one value. pictures: `[H, W, 3]` in [0, 1]. captions: as they are typed, a text for
-    each image or one for all. masks: `[H, W]` for each image, or none. node_id: where texts are shown.
+    each image or one for all. masks: `[H, W]` for each image, or none. node_id: where texts are shown. repeats: how
+    often each image is drawn beside the others, or none.
 
     Raises ValueError for what cannot be trained with, before the first step, and the host's interrupt at Stop.
     """
     config = config_of(one)
     check_validation(one["held_out"], one["validate_every"], one["patience"])
+    crop = Crop(one["resolution"], one["crop"], one["random_crop"])
+    shares = drawn_by(repeats, len(pictures))
     if one["templates"] not in TEMPLATES:
         raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
     check_concept(one["clip"], config.initializer, config.n_vectors)
@@ -89,12 +95,14 @@ def run_training(
     config = replace(config, microbatch_size=memory.plan.microbatch_size)
     show_on_node(str(memory), node_id)
 
-    weight = one["background_weight"]
-    data = encode_images(one["vae"], pictures, one["resolution"], by_image, masks, weight, one["mirror"])
     numbers = held_out_numbers(len(pictures), one["held_out"])
-    trained, held_out = split(data, len(pictures), len(numbers))
     known = held_out_notes(len(pictures), one["held_out"])
-    notes = training_notes(one["clip"], pictures, by_image, one["resolution"], node_id, masks, known)
+    notes = training_notes(one["clip"], pictures, by_image, crop, node_id, masks, known)
+    weight = one["background_weight"]
+    asked = (one["mirror"], crop.shape, crop.room)
+    data = encode_images(one["vae"], pictures, crop.resolution, by_image, masks, weight, *asked)
+    data = with_repeats(data, shares)
+    trained, held_out = split(data, len(pictures), len(numbers))
     states = None
     if config.method == "CrossInit" and one["start_from"] is None:
         states = EncoderProbe(one["clip"]).last_hidden_states(config.initializer)
@@ -110,13 +118,18 @@ def run_training(
             texts["dti.mirror"] = "True"
         if numbers:
             texts["dti.held_out"] = ", ".join(f"image {number}" for number in numbers)
+        texts |= {f"dti.{key}": value for key, value in crop.in_use().items()}
+        if max(shares) > 1:
+            texts["dti.repeats"] = " ".join(map(str, shares))
+            notes.append(f"Images are drawn by their repeats, in their order: {', '.join(map(str, shares))}.")
         metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"], texts)
         metadata |= start_notes(one["start_from"], one["prior"])
         start = start_method(config, text_encoder, states, one["start_from"], one["prior"])
         kept = kept_state(one, config, data, pictures, text_encoder.vocabularies)
         measured = HeldOutLoss(text_encoder, denoiser.patcher, held_out, config.options)
         validation = Validation(measured, one["validate_every"], one["patience"]) if held_out else None
-        previews = Previews(text_encoder, denoiser, data[0], prompts, one["preview_every"], memory)
+        scale = data[0].pixels_per_latent
+        previews = Previews(text_encoder, denoiser, crop.resolution, scale, prompts, one["preview_every"], memory)
         origin = angle_origin(config, one["start_from"], one["prior"])
         history = RunHistory(config.steps, config.batch_size, origin, validation)
         watch = RunWatch(history, previews)

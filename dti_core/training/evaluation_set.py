@@ -37,19 +37,19 @@ class EvaluationSet:
     def loss(self, vectors: Mapping[str, Tensor], rows: int = 0) -> float:
         """Mean loss with `vectors` (`[n_vectors, dim]` by encoder key) as the concept.
 
-        rows: how many may pass through the network at a time, 0 for all.
+        rows: how many may pass through the network at a time, of one shape; 0 for all.
         """
-        batch, to = self._batch, self._denoiser.device
-        captions, caption_index = batch.distinct_captions()
-        conditioning = self._text_encoder.encode(captions, {key: v.to(to) for key, v in vectors.items()})
-        sigma = self._denoiser.sigmas(self._u).to(to)
-        rows = rows or len(sigma)
-        losses = []
-        for start in range(0, len(sigma), rows):
-            part = slice(start, start + rows)
-            weights = None if batch.weights is None else batch.weights[part].to(to)
-            given = (batch.latents[part].to(to), conditioning.select(caption_index[part]), sigma[part])
-            losses.append(self._denoiser.loss(*given, batch.noise[part].to(to), batch.framing[part], weights))
+        batch, device = self._batch, self._denoiser.device
+        captions, index = batch.distinct_captions()
+        conditioning = self._text_encoder.encode(captions, {key: v.to(device) for key, v in vectors.items()})
+        of_samples = conditioning.select(index)
+        sigma = self._denoiser.sigmas(self._u).to(device)
+        losses = [
+            self._denoiser.loss(
+                one.latents, of_samples.select(one.rows), sigma[one.rows], one.noise, one.framing, one.weights
+            )
+            for one in batch.passes(rows or len(batch.captions), device)
+        ]
         return float(torch.cat(losses).mean())
 
     def best_word(self, words: Sequence[str]) -> str:

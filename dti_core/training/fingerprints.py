@@ -39,6 +39,11 @@ def fingerprints(
             parts |= {"mean": pictures[number], "std": tuple(image.mean.shape)}
         named[f"captions of image {number + 1}"] = digest(parts.pop("captions"))
         weights = parts.pop("weights")
+        repeats = parts.pop("repeats")
+        if repeats != 1:
+            named[f"repeats of image {number + 1}"] = str(repeats)
+        if parts["window"] is None:  # as before there were other crops
+            del parts["window"]
         if weights is not None:
             named[f"mask of image {number + 1}"] = digest(weights)
         named[f"image {number + 1}"] = digest(parts)

@@ -125,24 +125,17 @@ def _add_gradients(
     device = denoiser.device
     captions, caption_index = batch.distinct_captions()
     caption_index = caption_index.to(device)
-    latents, noise = batch.latents.to(device), batch.noise.to(device)
+    passes = batch.passes(microbatch_size, device)
     sigma = denoiser.sigmas(batch.u).to(device)
-    weights = None if batch.weights is None else batch.weights.to(device)
     inputs = {key: value.detach().to(device).requires_grad_() for key, value in vectors.items()}
     conditioning = text_encoder.encode(captions, inputs)
     leaf = conditioning.detached()
 
     batch_size = len(batch.captions)
     loss = torch.zeros(1, device=device)
-    for start in range(0, batch_size, microbatch_size):
-        rows = slice(start, start + microbatch_size)
+    for one in passes:
         losses = denoiser.loss(
-            latents[rows],
-            leaf.select(caption_index[rows]),
-            sigma[rows],
-            noise[rows],
-            batch.framing[rows],
-            None if weights is None else weights[rows],
+            one.latents, leaf.select(caption_index[one.rows]), sigma[one.rows], one.noise, one.framing, one.weights
         )
         torch.autograd.backward(losses.sum() * (loss_scale / batch_size))
         loss += losses.detach().sum() / batch_size
@@ -180,7 +173,7 @@ def _check_steps(state: TrainingState, config: TrainingConfig) -> None:
 def _check_images(images: Sequence[TrainingImage]) -> None:
     if not images:
         raise ValueError("There are no images to train on. Connect 3 to 6 images of the subject or style.")
-    edges = {min(image.mean.shape[-2:]) for image in images}
+    edges = {min(image.mean.shape[-2:]) for image in images if image.window is None}
     if len(edges) > 1:
         raise ValueError(f"The latents' short sides differ: {sorted(edges)}. Resize all images to one resolution.")
     if len({image.weights is None for image in images}) > 1:

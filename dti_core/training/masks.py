@@ -37,16 +37,14 @@ def loss_weights(mask: Tensor, size: tuple[int, int], background_weight: float) 
     return background_weight + (1 - background_weight) * share
 
 
-def subject_offsets(weights: Tensor, edge: int) -> tuple[list[int], list[int]]:
-    """Tops and lefts of the square crops of an image that show its subject: at least half as much as the best of them.
+def subject_crops(weights: Tensor, size: tuple[int, int]) -> Tensor:
+    """Which crops of that size show an image's subject, bool `[n_tops, n_lefts]`: at least half as much as the best.
 
     The others would put the weight of a whole image on its background. weights: of `loss_weights`.
     """
     subject = weights - weights.min()
-    shown = torch.nn.functional.avg_pool2d(subject[None], edge, stride=1)[0]
-    enough = shown >= shown.max() / 2
-    tops, lefts = (enough.any(dim=dim).nonzero().flatten().tolist() for dim in (1, 0))
-    return tops, lefts
+    shown = torch.nn.functional.avg_pool2d(subject[None], size, stride=1)[0]
+    return shown >= shown.max() / 2
 
 
 def _check(mask: Tensor, picture: Tensor, number: int) -> None:

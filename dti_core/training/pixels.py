@@ -31,20 +31,8 @@ def with_mirrored(planes: Sequence[Tensor]) -> list[Tensor]:
     return [*planes, *(plane.flip(1) for plane in planes)]
 
 
-def resize_short_side(pixels: Tensor, resolution: int, multiple: int = 8) -> Tensor:
-    """Bring the short side to `resolution` and keep the shape of the image (reference recipe).
-
-    Args:
-        pixels: `[H, W, 3]` in [0, 1].
-        resolution: short side in pixels, a multiple of `multiple`.
-        multiple: the long side is rounded to it.
-
-    Returns:
-        float32 `[h, w, 3]` in [0, 1].
-    """
-    height, width = pixels.shape[:2]
-    factor = resolution / min(height, width)
-    size = [max(resolution, round(edge * factor / multiple) * multiple) for edge in (height, width)]
+def resize(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """An image `[H, W, 3]` in [0, 1] at another height and width, float32."""
     planes = pixels.float().movedim(-1, 0).unsqueeze(0)
     resized = torch.nn.functional.interpolate(planes, size, mode="bicubic", antialias=True, align_corners=False)
     return resized[0].movedim(0, -1).clamp(0.0, 1.0).contiguous()

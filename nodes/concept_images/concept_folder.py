@@ -15,6 +15,10 @@ PICTURE_SUFFIXES = frozenset(
 CAPTION_SUFFIXES = (".txt", ".caption")
 
 
+# As kohya's trainer counts repeats, `10_dog`. Longer numbers are years and dates.
+REPEATS = re.compile(r"([1-9][0-9]{0,2})_")
+
+
 @dataclass(frozen=True)
 class PictureFile:
     """An image, its name below the folder (with '/'), and the caption files beside it."""
@@ -22,6 +26,17 @@ class PictureFile:
     path: Path
     name: str
     captions: tuple[Path, ...]
+
+    @property
+    def subfolder(self) -> str:
+        """The folder that it lies in, "" for none below the one that was chosen."""
+        return PurePosixPath(self.name).parent.name
+
+    @property
+    def repeats(self) -> int:
+        """What its subfolder's name begins with, 1 where that is no number."""
+        found = REPEATS.match(self.subfolder)
+        return int(found[1]) if found else 1
 
 
 @dataclass(frozen=True)

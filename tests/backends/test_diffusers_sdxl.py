@@ -215,6 +215,19 @@ def test_masks_are_weights_of_the_loss_and_mirrored_with_their_images(pipe, imag
         train_on_pipeline(pipe, images, CONFIG, resolution=64, masks=masks[:1])
 
 
+def test_images_in_their_own_shapes_and_by_their_repeats(pipe, images, caplog) -> None:
+    asked = {"resolution": 192, "crop": "keep aspect", "random_crop": 0.1}
+    with caplog.at_level("WARNING"):
+        encoded = encode_images(pipe, images, 192, [("a {}",)] * 2, crop="keep aspect", random_crop=0.1)
+    assert [image.window for image in encoded] == [(24, 24), (32, 16)]
+    assert [tuple(image.mean.shape[1:]) for image in encoded] == [(27, 36), (36, 21)]
+    assert "Image 1 is 128 x 96 pixels and is enlarged 2.22 times." in caplog.text
+    alike, repeated = (train_on_pipeline(pipe, images, CONFIG, **asked, repeats=given) for given in ((), (3, 12)))
+    assert (repeated.metadata["dti.crop"], repeated.metadata["dti.random_crop"]) == ("keep aspect", "0.1")
+    assert repeated.metadata["dti.repeats"] == "1 4" and "dti.repeats" not in alike.metadata
+    assert (alike.vectors["clip_l"] - repeated.vectors["clip_l"]).abs().max() > 1e-3
+
+
 def test_the_example_trains(pipe, tmp_path) -> None:
     image_module = pytest.importorskip("PIL.Image")
     pipe.save_pretrained(tmp_path / "pipeline")

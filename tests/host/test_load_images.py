@@ -102,6 +102,23 @@ def test_the_second_run_trains_on_what_is_there_then(client, checkpoint, folder)
     assert "train" not in ran(client.run(graph))
 
 
+def test_repeats_of_subfolders(client, checkpoint, folder):
+    """Said on the node, and drawn by in training."""
+    for name in ("5_front/1.png", "5_front/2.png", "side/1.png"):
+        put(folder, name, len(name))
+    graph = train(checkpoint, "concept", name="repeated", repeats=["pictures", 4], resume="never", **QUICK)
+    graph["pictures"] = load(subfolders=True)["pictures"]
+    graph["read"] = node("PreviewAny", source=["pictures", 3])
+    graph["shown"] = node("PreviewAny", source=["train", 3])
+    run = client.run(graph)
+    assert "repeats: 2 images of '5_front' x5, 1 image of 'side' x1" in run.outputs["read"]["text"][0]
+    assert "by their repeats, in their order: 5, 5, 1." in run.outputs["shown"]["text"][0]
+    by_repeats = word(client, "repeated")
+    del graph["train"]["inputs"]["repeats"]
+    client.run({**graph, "train": node("DTI_Train", **{**graph["train"]["inputs"], "name": "alike"})})
+    assert (word(client, "alike") != by_repeats).any()
+
+
 def refused(client: Client, message: str, **settings) -> HostError:
     with pytest.raises(HostError, match=message) as error:
         client.run(load(**settings))

@@ -235,6 +235,27 @@ def test_masks_of_cut_outs(client, checkpoint):
         assert (file.get_tensor("clip_l") - masked).norm() > 1e-2
 
 
+def test_images_in_their_own_shapes(client, checkpoint):
+    """Three shapes in one batch, all at once and one by one; what is enlarged for them is said."""
+    generator = np.random.default_rng(0)
+    for number, size in enumerate(((200, 300), (300, 200), (150, 150))):
+        file = io.BytesIO()
+        Image.fromarray(generator.integers(0, 255, (*size, 3), dtype=np.uint8)).save(file, "PNG")
+        client.add_input(f"shapes/{number}.png", file.getvalue())
+    settings = {**QUICK, "steps": 3, "resolution": 192, "crop": "keep aspect", "random_crop": 0.1}
+    vectors = []
+    for size in (0, 1):
+        graph = train(checkpoint, "shapes", name=f"shapes_{size}", **settings, microbatch_size=size)
+        graph["shown"] = node("PreviewAny", source=["train", 3])
+        (said,) = client.run(graph).outputs["shown"]["text"]
+        assert "Enlarged to the resolution 192: image 3 (150 x 150 pixels, 1.42 times)." in said
+        with safe_open(saved(client, f"shapes_{size}"), "pt") as file:
+            assert (file.metadata()["dti.crop"], file.metadata()["dti.random_crop"]) == ("keep aspect", "0.1")
+            vectors.append(torch.cat([file.get_tensor(key)[0] for key in sorted(file.keys())]))
+    # As for memory plans, over half as many steps.
+    torch.testing.assert_close(vectors[1], vectors[0], rtol=0, atol=200 * EPS32 * float(vectors[0].norm()))
+
+
 def test_masks_of_photographs_are_empty(client, checkpoint):
     graph = train(checkpoint, "photographs", name="empty", masks=["pictures", 1], **QUICK)
     with pytest.raises(HostError, match="mask 1 is 0 everywhere"):

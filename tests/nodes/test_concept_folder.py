@@ -48,6 +48,24 @@ def test_subfolders_are_an_option(find):
     assert [len(picture.captions) for picture in found.pictures] == [0, 1, 0]
 
 
+@pytest.mark.parametrize(
+    ("name", "repeats"),
+    [
+        ("1.png", 1),
+        ("10_front.png", 1),
+        ("10_ohwx dog/1.png", 10),
+        ("2_a/3_b/1.png", 3),
+        ("2_a/b/1.png", 1),
+        ("0_none/1.png", 1),
+        ("12/1.png", 1),
+        ("2024_holiday/1.png", 1),
+    ],
+)
+def test_repeats_stand_in_front_of_the_subfolders_name(find, name, repeats):
+    (picture,) = find(name, subfolders=True).pictures
+    assert picture.repeats == repeats
+
+
 def test_the_fingerprint_sees_every_change_and_nothing_else(find, tmp_path):
     first = find("a.png", "a.txt", "b.png").fingerprint()
     assert find("unrelated.json").fingerprint() == first

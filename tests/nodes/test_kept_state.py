@@ -92,10 +92,10 @@ def test_what_was_asked_of_the_images_is_part_of_a_run(output: Path, monkeypatch
     pictures = [torch.rand(8, 8, 3, generator=torch.Generator().manual_seed(1))]
     models = dict.fromkeys(("clip", "vae"), SimpleNamespace(patcher=None))
     inputs = {**models, "model": None, "name": "dog", "resolution": 64, "start_from": None, "resume": "auto"}
-    inputs |= {"background_weight": 0.1, "held_out": 1, "validate_every": 25}
+    inputs |= {"background_weight": 0.1, "held_out": 1, "validate_every": 25, "crop": "square", "random_crop": 0.0}
     (plain,), flipped = images()[:1], images()[1]
 
-    def named(data: list, **asked: bool) -> dict[str, str]:
+    def named(data: list, **asked: object) -> dict[str, str]:
         seen = []
         monkeypatch.setattr(
             module, "resumption", lambda folder, now, *rest: seen.append(now) or Resumption(None, None, {})
@@ -105,6 +105,11 @@ def test_what_was_asked_of_the_images_is_part_of_a_run(output: Path, monkeypatch
 
     before = named([plain])
     assert differences(before, named([plain], class_word=True)) == ["class_word was False and is True"]
+    cropped = named([plain], crop="keep aspect", random_crop=0.1)
+    assert differences(before, cropped) == [
+        "crop was not set and is keep aspect",
+        "random_crop was not set and is 0.1",
+    ]
     mirrored = named([plain, flipped], mirror=True)
     assert "mirror was False and is True" in differences(before, mirrored)
     assert mirrored["image 1"] != mirrored["image 2"]

@@ -22,12 +22,13 @@ def run(models, node_mode):
     images = encode_images(models.vae, pictures, 128, [OBJECT_TEMPLATES[:1]] * 3)
     with training_session(models.model, models.clip) as (text_encoder, denoiser):
         batch = draw_batch(images, 24, torch.Generator().manual_seed(99))
+        (one,) = batch.passes(24, denoiser.device)
         sigma = denoiser.sigmas(torch.arange(24) / 24)
 
         @torch.no_grad()
         def objective(vectors):
             conditioning = text_encoder.encode(batch.captions[:1], vectors).select(torch.zeros(24, dtype=torch.int64))
-            return denoiser.loss(batch.latents, conditioning, sigma, batch.noise, batch.framing).mean().item()
+            return denoiser.loss(one.latents, conditioning, sigma, one.noise, one.framing).mean().item()
 
         yield text_encoder, denoiser, images, objective
 

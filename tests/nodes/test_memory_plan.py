@@ -118,6 +118,23 @@ def test_a_lora_on_half_precision_weights_is_the_same_but_for_the_hosts_rounding
         assert difference < 0.04 * 10 * torch.finfo(torch.float16).eps
 
 
+def test_shapes_that_differ_train_the_same_in_any_number_of_passes(models, snapshot):
+    """A square, a wide and a tall image: the mean over a batch does not depend on which go through together."""
+    from dti_pack.nodes.host.training.memory import TrainingMemory
+    from dti_pack.nodes.host.training.vae import encode_images
+
+    photo = torch.tensor(data.chelsea() / 255.0).float()
+    pictures = [photo[:, :300], photo[:160], photo[:, :150]]
+    with torch.inference_mode():
+        images = encode_images(models.vae, pictures, 192, [("a photo of a {}",)] * 3, crop="keep aspect")
+    assert {image.crop_size for image in images} == {(24, 24), (16, 32), (32, 16)}
+    whole, split = (
+        trained(models.model, models.clip, images, TrainingMemory([replace(plans()[0], microbatch_size=size)]))
+        for size in (4, 1)
+    )
+    assert_same(split, whole)
+
+
 @pytest.mark.parametrize("name", ["keep all", "recompute all blocks", "stream all"])
 def test_casts_made_again_are_the_casts(models, images, monkeypatch, name):
     """In bf16 every weight is cast in every layer; kept or made again, its values are the same bits."""

@@ -99,3 +99,25 @@ def test_mirror_images_are_encoded_behind_the_others(models, picture, node_mode)
     assert torch.equal(mirrored.mean, alone.mean) and not torch.equal(mirrored.mean, image.mean)
     assert torch.equal(mirrored.weights, image.weights.flip(1)) and not mirrored.weights.is_inference()
     assert (mirrored.captions, mirrored.original_size) == (image.captions, image.original_size)
+
+
+def test_images_in_their_own_shape_with_room_around(models, picture, node_mode):
+    """At 512 pixels 576 x 640 is nearest to a square, 576 x 480 to 576 x 448; each a ninth larger for its room."""
+    from dti_pack.dti_core.training.data import draw_batch
+    from dti_pack.nodes.host.training.vae import encode_images
+
+    asked = {"crop": "keep aspect", "random_crop": 0.1}
+    tall = picture[:, :480].contiguous()
+    encoded = encode_images(models.vae, [picture, tall], 512, [("a {}",)] * 2, **asked)
+    sizes = [tuple(image.mean.shape[1:]) for image in encoded]
+    assert [image.window for image in encoded] == [(64, 64), (72, 56)]
+    assert sizes == [(71, 79), (80, 67)]
+    batch = draw_batch(encoded, 32, torch.Generator().manual_seed(0))
+    for (height, width, top, left, *target), latents in zip(batch.framing.tolist(), batch.latents, strict=True):
+        image = encoded[0 if (height, width) == (576, 640) else 1]
+        assert image.original_size == (height, width)
+        rows, columns = (edge // 8 for edge in target)
+        top, left = top // 8, left // 8
+        assert latents.shape[1:] == (rows, columns) == image.window
+        # This autoencoder has no deviation.
+        assert torch.equal(latents, image.mean[:, top : top + rows, left : left + columns])

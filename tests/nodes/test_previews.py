@@ -74,7 +74,7 @@ def run(models, images, node_mode, monkeypatch):
     def run(every, model=models.model):
         shown = []
         with training_session(model, models.clip) as (text_encoder, denoiser):
-            previews = Previews(text_encoder, denoiser, images[0], PROMPTS, every, ONE_ROW)
+            previews = Previews(text_encoder, denoiser, 64, 8, PROMPTS, every, ONE_ROW)
             watch = run_watch.RunWatch(RunHistory(STEPS, 2, "the start"), previews)
             report = run_report.RunReport("stopped", {}, "7", STEPS, 0, False, "", watch)
             report._progress.hook = lambda value, total, preview, node_id: shown.append((value, preview))

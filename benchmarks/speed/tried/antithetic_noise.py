@@ -26,20 +26,20 @@ def independent(batch: Batch) -> Batch:
 
 def pairs(batch: Batch) -> Batch:
     """Two images at two noise levels, each with two noises."""
-    twice = torch.tensor([0, 0, 1, 1])
+    twice = [0, 0, 1, 1]
     return replace(
         batch,
-        latents=batch.latents[twice],
+        latents=tuple(batch.latents[row] for row in twice),
         u=batch.u[twice],
         framing=batch.framing[twice],
-        captions=tuple(batch.captions[row] for row in twice.tolist()),
+        captions=tuple(batch.captions[row] for row in twice),
     )
 
 
 def opposite_pairs(batch: Batch) -> Batch:
     """The same, the second noise of each being the first with its sign turned."""
-    signs = torch.tensor([1.0, -1.0, 1.0, -1.0]).reshape(-1, 1, 1, 1)
-    return replace(pairs(batch), noise=batch.noise[[0, 0, 1, 1]] * signs)
+    first, second = batch.noise[:2]
+    return replace(pairs(batch), noise=(first, -first, second, -second))
 
 
 DRAWS: dict[str, Callable[[Batch], Batch]] = {

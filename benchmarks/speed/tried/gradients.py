@@ -20,9 +20,9 @@ def gradient_of(
     with torch.inference_mode(False), torch.enable_grad():
         leaves = {key: value.clone().requires_grad_() for key, value in vectors.items()}
         conditioning = text_encoder.encode(batch.captions, leaves)
-        index = torch.arange(len(batch.captions))
         sigma = denoiser.sigmas(batch.u)
-        losses = denoiser.loss(batch.latents, conditioning.select(index), sigma, batch.noise, batch.framing)
+        (one,) = batch.passes(len(batch.captions), denoiser.device)
+        losses = denoiser.loss(one.latents, conditioning.select(one.rows), sigma, one.noise, one.framing)
         (losses.mean() * scale).backward()
     return {key: leaf.grad / scale for key, leaf in leaves.items()}
 

@@ -13,6 +13,7 @@ import folder_paths
 from torch import Tensor
 
 from ....dti_core.training import StepReport, TrainingConfig
+from ....dti_core.training.crops import Crop
 from ....dti_core.training.data import TrainingImage
 from ....dti_core.training.fingerprints import digest, fingerprints
 from ....dti_core.training.pixels import with_mirrored
@@ -42,14 +43,15 @@ def kept_state(
     """What to go on from, and where to keep the state. Call it in the training session.
 
     inputs: of the node: name, resolution, model, clip, vae, start_from, prior, resume, class_word, mirror,
-        background_weight, held_out and validate_every. data: of the pictures, those that are held out too, and of
-        mirrored ones where asked for.
+        crop, random_crop, background_weight, held_out and validate_every. data: of the pictures, those that are held
+        out too, and of mirrored ones where asked for.
 
     Raises ValueError where there is nothing to resume; the message names what differs.
     """
     others = {key: model_fingerprint(inputs[key].patcher) for key in ("clip", "vae")}
     others |= {"model": model_fingerprint(inputs["model"]), "resolution": str(inputs["resolution"])}
     others |= {key: str(inputs[key]) for key in ("class_word", "mirror")}
+    others |= Crop(inputs["resolution"], inputs["crop"], inputs["random_crop"]).in_use()
     if data and data[0].weights is not None:
         others |= {"background_weight": str(inputs["background_weight"])}
     if held_out := n_held_out(len(pictures), inputs["held_out"]):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from ....dti_core.training.crops import Crop
 from ...image_notes import mask_notes, picture_notes
 from ..node_text import show_on_node
 from .text_encoder import sub_tokenizers
@@ -25,7 +26,7 @@ def training_notes(
     clip: CLIP,
     pictures: Sequence[Tensor],
     captions: Sequence[Sequence[str]],
-    resolution: int,
+    crop: Crop,
     node_id: str,
     masks: Sequence[Tensor] = (),
     known: Sequence[str] = (),
@@ -34,7 +35,7 @@ def training_notes(
 
     known: what is to be said anyway.
     """
-    odd = [*picture_notes(pictures, resolution), *mask_notes(pictures, masks), *_missing_embeddings(clip, captions)]
+    odd = [*picture_notes(pictures, crop), *mask_notes(pictures, masks), *_missing_embeddings(clip, captions)]
     notes = [*known, *odd]
     for note in notes:
         log.warning("DTI: %s", note)

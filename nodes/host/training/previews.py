@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ....dti_core.training.data import TrainingImage
 from ...run_picture.drawing import PreviewColumn
 from .denoiser import HostDenoiser
 from .latent_decoder import latent_decoder
@@ -37,8 +36,8 @@ MOST_KEPT = 32
 class Previews:
     """Images of the prompts with the concept as it stands.
 
-    image: one of the run's, for the size. prompts: with `{}`. every: steps from one to the next, 0 for none at all.
-    memory: whose plan says how many images may pass through the network at a time.
+    resolution: edge of the squares in pixels; scale: of a latent. prompts: with `{}`. every: steps from one to the
+    next, 0 for none at all. memory: whose plan says how many images may pass through the network at a time.
 
     What goes wrong with one, such as memory that runs out, ends the previews and not the run: `note` says it.
     """
@@ -47,12 +46,12 @@ class Previews:
         self,
         text_encoder: HostTextEncoder,
         denoiser: HostDenoiser,
-        image: TrainingImage,
+        resolution: int,
+        scale: int,
         prompts: Sequence[str],
         every: int,
         memory: TrainingMemory,
     ) -> None:
-        edge = min(image.mean.shape[-2:])
         self.prompts = prompts
         self.columns: list[PreviewColumn] = []
         self.note = ""
@@ -62,8 +61,8 @@ class Previews:
         self._sample = PreviewSampler(
             text_encoder,
             denoiser.patcher,
-            edge,
-            edge * image.pixels_per_latent,
+            resolution // scale,
+            resolution,
             rows=lambda: memory.plan.microbatch_size or 1,
         )
         self._decode: Callable[[Tensor], Tensor] | None = None

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ....dti_core.training.crops import SHAPES, Crop
 from ....dti_core.training.data import TrainingImage
 from ....dti_core.training.masks import BACKGROUND_WEIGHT, check_masks, loss_weights
-from ....dti_core.training.pixels import check_pixels, resize_short_side, with_mirrored
+from ....dti_core.training.pixels import check_pixels, resize, with_mirrored
 
 if TYPE_CHECKING:
     from comfy.sd import VAE
@@ -28,11 +29,13 @@ def encode_images(
     masks: Sequence[Tensor] = (),
     background_weight: float = BACKGROUND_WEIGHT,
     mirror: bool = False,
+    crop: str = SHAPES[0],
+    random_crop: float = 0.0,
 ) -> list[TrainingImage]:
-    """Bring images (`[H, W, 3]` in [0, 1], any sizes) to training size and encode each once.
+    """Bring images (`[H, W, 3]` in [0, 1], any sizes) to the size for their crops and encode each once.
 
     masks: one for each image, `[H, W]`, 1 on the subject; or none. background_weight: of the loss outside them.
-    mirror: whether mirrored images, encoded too, follow behind.
+    mirror: whether mirrored images, encoded too, follow behind. crop, random_crop: shape and room of `Crop`.
 
     Raises ValueError for what is not an image or its mask.
     """
@@ -41,10 +44,8 @@ def encode_images(
     check_masks(masks, pictures, background_weight)
     if mirror:
         pictures, masks, captions = with_mirrored(pictures), with_mirrored(masks), [*captions, *captions]
-    images = [
-        _encode(vae, resize_short_side(picture, resolution), (picture.shape[0], picture.shape[1]), texts)
-        for picture, texts in zip(pictures, captions, strict=True)
-    ]
+    cropped = Crop(resolution, crop, random_crop)
+    images = [_encode(vae, picture, cropped, texts) for picture, texts in zip(pictures, captions, strict=True)]
     if not masks:
         return images
     with torch.inference_mode(False):
@@ -54,12 +55,14 @@ def encode_images(
         ]
 
 
-def _encode(vae: VAE, pixels: Tensor, original_size: tuple[int, int], captions: tuple[str, ...]) -> TrainingImage:
+def _encode(vae: VAE, picture: Tensor, crop: Crop, captions: tuple[str, ...]) -> TrainingImage:
     """Encode one image to the VAE's posterior.
 
     `vae.encode` returns a point; the mean and the deviation behind it are read where they enter the
     autoencoder's regularizer. An autoencoder without one, such as TAESD, has no deviation.
     """
+    height, width = picture.shape[:2]
+    pixels = resize(picture, crop.resized(height, width))
     moments: list[Tensor] = []
     latents = _encode_with(vae, pixels, lambda module, args, output: moments.append(args[0]))
     with torch.inference_mode(False):
@@ -74,7 +77,8 @@ def _encode(vae: VAE, pixels: Tensor, original_size: tuple[int, int], captions: 
         with torch.inference_mode(False):
             std = deviation[0].float().cpu().clone()
     scale = pixels.shape[0] // mean.shape[-2]
-    return TrainingImage(mean, std, original_size, captions, scale)
+    window = crop.window(height, width, scale)
+    return TrainingImage(mean, std, (height, width), captions, scale, window=window)
 
 
 def _encode_with(vae: VAE, pixels: Tensor, hook: Callable[..., Any]) -> Tensor:

@@ -146,10 +146,11 @@ def _loss(text_encoder, denoiser, batch, u: Tensor, vectors: Mapping[str, Tensor
     index = torch.tensor([captions.index(caption) for caption in batch.captions])
     conditioning, sigma = text_encoder.encode(captions, vectors), denoiser.sigmas(u)
     total, count = torch.zeros(()), len(batch.captions)
+    latents, noise = torch.stack(batch.latents), torch.stack(batch.noise)
     for first in range(0, count, part or count):
         rows = slice(first, first + (part or count))
         losses = denoiser.loss(
-            batch.latents[rows], conditioning.select(index[rows]), sigma[rows], batch.noise[rows], batch.framing[rows]
+            latents[rows], conditioning.select(index[rows]), sigma[rows], noise[rows], batch.framing[rows]
         )
         total = total + losses.sum() / count
     return total

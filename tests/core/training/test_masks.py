@@ -11,7 +11,7 @@ from dti_core.training import TrainingConfig, train
 from dti_core.training.backend import Conditioning
 from dti_core.training.data import TrainingImage, draw_batch
 from dti_core.training.evaluation_set import EvaluationSet
-from dti_core.training.masks import check_masks, loss_weights, subject_offsets
+from dti_core.training.masks import check_masks, loss_weights, subject_crops
 from dti_core.training.objective import per_sample_mse
 from tests.core.training.test_loop import WIDTHS, ToyTextEncoder
 from tests.rounding import EPS32
@@ -99,15 +99,27 @@ def test_crops_show_the_subject():
     """A wide image whose subject fills its right third: crops without half of what can be shown are not drawn."""
     weights = torch.full((6, 18), 0.1)
     weights[:, 12:] = 1.0
-    assert subject_offsets(weights, 6) == ([0], [9, 10, 11, 12])
-    assert subject_offsets(weights.T.contiguous(), 6) == ([9, 10, 11, 12], [0])
-    assert subject_offsets(torch.ones(6, 18), 6) == ([0], list(range(13)))
+    assert subject_crops(weights, (6, 6)).nonzero().tolist() == [[0, left] for left in (9, 10, 11, 12)]
+    assert subject_crops(weights.T.contiguous(), (6, 6)).nonzero().tolist() == [[top, 0] for top in (9, 10, 11, 12)]
+    assert subject_crops(torch.ones(6, 18), (6, 6)).all()
     image = TrainingImage(torch.zeros(4, 6, 18), torch.ones(4, 6, 18), (48, 144), ("a {}",), 8, weights)
     batch = draw_batch([image], 64, torch.Generator().manual_seed(0))
     assert set(batch.framing[:, 3].tolist()) == {72, 80, 88, 96}
-    assert batch.weights is not None and batch.weights.shape == (64, 1, 6, 6)
+    assert batch.weights is not None and {drawn.shape for drawn in batch.weights} == {(1, 6, 6)}
     for left, drawn in zip((batch.framing[:, 3] // 8).tolist(), batch.weights, strict=True):
         assert torch.equal(drawn[0], weights[:, left : left + 6])
+
+
+def test_crops_with_room_on_both_sides_show_the_subject():
+    """It lies in two corners: a crop that takes its top from one and its left from the other shows neither."""
+    weights = torch.full((12, 12), 0.1)
+    weights[:4, :4] = weights[8:, 8:] = 1.0
+    image = TrainingImage(torch.zeros(4, 12, 12), torch.ones(4, 12, 12), (96, 96), ("a {}",), 8, weights, (6, 5))
+    batch = draw_batch([image], 64, torch.Generator().manual_seed(0))
+    assert batch.weights is not None and {drawn.shape for drawn in batch.weights} == {(1, 6, 5)}
+    # At least half of the 16 that the best crops show.
+    assert all((drawn == 1).sum() >= 8 for drawn in batch.weights)
+    assert {tuple(row) for row in (batch.framing[:, 2:4] // 8 > 3).tolist()} == {(False, False), (True, True)}
 
 
 @pytest.fixture
@@ -153,11 +165,12 @@ def test_microbatches_take_their_own_weights(images):
 def test_the_gradient_is_that_of_the_weighted_loss(images):
     """Central differences in float64, where a step of 1e-5 leaves about 1e-10 of either error."""
     batch = draw_batch(with_weights(images, halves(1.0, 0.2, 8, 12)), 3, torch.Generator().manual_seed(0))
+    (one,) = batch.passes(3, PixelDenoiser.device)
     denoiser, context = PixelDenoiser(), torch.linspace(-0.2, 0.3, 8, dtype=torch.float64)
 
     def loss(values, weights):
         conditioning = Conditioning(values.expand(3, 1, 8), None)
-        given = (batch.latents.double(), conditioning, batch.u, batch.noise.double(), batch.framing)
+        given = (one.latents.double(), conditioning, batch.u, one.noise.double(), one.framing)
         return denoiser.loss(*given, weights).mean()
 
     def gradient(weights):
@@ -165,7 +178,7 @@ def test_the_gradient_is_that_of_the_weighted_loss(images):
         loss(leaf, weights).backward()
         return leaf.grad
 
-    weights = batch.weights.double()
+    weights = one.weights.double()
     steps = 1e-5 * torch.eye(8, dtype=torch.float64)
     differences = torch.stack([loss(context + step, weights) - loss(context - step, weights) for step in steps]) / 2e-5
     torch.testing.assert_close(gradient(weights), differences, rtol=1e-7, atol=1e-9)
