@@ -62,14 +62,15 @@ SMALL = Scale(
     # Every ninth of the forty prompts of paper_tables for this subject, from the first.
     prompts=(
         "a photo of a {} on the beach",
-        "a photo of a {} with a yellow square on its left",
-        "a photo of a large {} on a black background",
+        "a photo of a {} with a red square on its left",
+        "a photo of a large {} on a pink background",
         "a photo of a small {} on the left with a beach in the background",
-        "a photo of a small {} on the left with a black circle on its right in the jungle",
+        "a photo of a small {} on the left with a white circle on its right with waves in the background",
     ),
 )
-# The first of the subjects that choose settings: fixed before any sheet was looked at.
-SUBJECT = SUBJECTS[0]
+# Of the subjects that choose settings the median by DTI's difference to TI in text: the table's middle column, by a
+# rule that was fixed before any sheet was looked at.
+SUBJECT = next(subject for subject in SUBJECTS if subject.name == "pansy")
 
 
 def main() -> int:

@@ -63,8 +63,7 @@ def train_inputs() -> list[Any]:
             optional=True,
             tooltip="Your own captions, {} where the embedding goes: one a line, drawn at random, or a list "
             "with one for each image, as Load Concept Images gives it. Captions that name the surroundings "
-            "lead to embeddings that follow prompts a little better and resemble the images a little less. "
-            "Empty: templates.",
+            "('a {} on a wooden table') resemble the images better in our tables. Empty: templates.",
         ),
         io.Int.Input(
             "steps",
