@@ -31,7 +31,7 @@ class RunReport:
     save_every: steps between checkpoint files `<name>-step<N>`, 0 for none.
     overwrite: whether checkpoints of an earlier run may be replaced; else they are numbered.
     memory: the plan in force, to be shown. watch: what is shown of the steps.
-    hint: what to do after Stop, asked for then.
+    hint: what to do after Stop, asked for then. heading: stands above what is shown.
 
     A checkpoint that cannot be saved ends nothing: it is said on the node, and the run goes on.
     """
@@ -47,6 +47,7 @@ class RunReport:
         memory: TrainingMemory,
         watch: RunWatch,
         hint: Callable[[], str] = lambda: "",
+        heading: str = "",
     ) -> None:
         self.losses: list[float] = []
         self._name = name
@@ -63,6 +64,7 @@ class RunReport:
         self._problem = ""
         self._kept = ""
         self._hint = hint
+        self._heading = heading
 
     def begin(self, vectors: Mapping[str, Tensor], step: int = 0) -> None:
         """Show what the run starts from, by encoder key; step: how many were done before."""
@@ -77,7 +79,7 @@ class RunReport:
         if self._save_every and report.step % self._save_every == 0 and report.step < self._steps:
             self._save_checkpoint()
         picture = self._watch.step(report)
-        show_on_node(f"{self._watch.lines}\n{self._memory}{self._problem}", self._node_id)
+        show_on_node(f"{self._heading}{self._watch.lines}\n{self._memory}{self._problem}", self._node_id)
         if report.step < self._steps:  # the last one is shown with the result
             self._show(report.step, picture)
         comfy.model_management.throw_exception_if_processing_interrupted()
@@ -99,8 +101,8 @@ class RunReport:
         except BaseException:
             self._save_checkpoint()
             if said := f"{self._problem.strip() or self._kept}\n{self._hint()}".strip():
-                show_on_node(said, self._node_id)
-                notify(said)
+                show_on_node(f"{self._heading}{said}", self._node_id)
+                notify(f"{self._heading}{said}")
             raise
 
     def _show(self, step: int, picture: Image.Image | None) -> None:
