@@ -154,7 +154,8 @@ class _Turn:
 
 
 def _said(result: TrainedConcept | Failure) -> str:
-    return f"not trained. {result.reason}" if isinstance(result, Failure) else result.message
+    said = f"not trained. {result.reason}" if isinstance(result, Failure) else result.message
+    return said.replace("\n", "\n  ")
 
 
 def _say(text: str, node_id: str) -> None:

@@ -11,15 +11,18 @@ from torch import Tensor
 
 from .concept_images.caption_file import placeholders, read_captions
 from .concept_images.concept import Concept, Images, images_digest
-from .concept_images.concept_folder import PictureFile
+from .concept_images.concept_folder import PictureFile, natural_key
 from .concept_images.concept_name import named_by_folder
 from .concept_images.picture_file import parse_colour, read_picture
 from .concept_images.thumbnails import thumbnails
-from .host.input_folder import FIRST_FOLDER, concept_folder, concept_folders, input_fingerprint, input_folders
+from .host.input_folder import concept_folder, concept_folders, input_fingerprint, input_folders
 from .host.node_text import show_on_node
 from .host.schema import search_aliases
 from .sockets import DTIConcept, report_output
 from .train_inputs import TEMPLATES
+
+# Offered where there is none yet.
+FOLDER = "my_concepts"
 
 
 class DTILoadConceptFolders(io.ComfyNode):
@@ -41,16 +44,16 @@ class DTILoadConceptFolders(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "folder",
-                    options=input_folders(),
-                    default=FIRST_FOLDER,
-                    tooltip="A folder in ComfyUI's input that has a folder with 3 to 6 images for each concept. Press R to "
-                    "refresh the list.",
+                    options=sorted({FOLDER, *input_folders()}, key=natural_key),
+                    default=FOLDER,
+                    tooltip="A folder in ComfyUI's input that has a folder with 3 to 6 images for each concept. Press "
+                    "R to refresh the list.",
                 ),
                 io.String.Input(
                     "initializer",
                     default="",
-                    tooltip="Initializer of concepts whose folder does not say one: 'rex dog' does, 'rex' does not. Empty: "
-                    "such a folder is not trained.",
+                    tooltip="Initializer of concepts whose folder does not say one: 'rex dog' does, 'rex' does not. "
+                    "Empty: such a folder is not trained.",
                 ),
                 io.Combo.Input(
                     "templates",
