@@ -1,4 +1,5 @@
-// Shows what a run left when it was stopped, and which concept of several fails: newer pages take the text off the nodes when a job ends.
+// Shows what a run left when it was stopped, and which of several concepts failed: newer pages take the text off the
+// nodes when a job ends.
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";

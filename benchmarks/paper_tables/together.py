@@ -59,9 +59,7 @@ class Pile:
     captions: Sequence[Sequence[str]]
 
     def __add__(self, other: Pile) -> Pile:
-        return Pile(
-            [*self.pictures, *other.pictures], [*self.owners, *other.owners], [*self.captions, *other.captions]
-        )
+        return Pile([*self.pictures, *other.pictures], [*self.owners, *other.owners], [*self.captions, *other.captions])
 
 
 def own_images(subject: Subject) -> Pile:
@@ -112,9 +110,7 @@ def trained(world: World, pile: Pile, subjects: Sequence[Subject], steps: int) -
 def shown(pile: Pile, subject: Subject) -> int:
     """How many images show the subject."""
     called = f"{{{subject.name}}}"
-    return sum(
-        subject.name == own or called in texts[0] for own, texts in zip(pile.owners, pile.captions, strict=True)
-    )
+    return sum(subject.name == own or called in texts[0] for own, texts in zip(pile.owners, pile.captions, strict=True))
 
 
 def scores(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -37,9 +38,8 @@ def attempt(work: Callable[[], Result], what: str) -> Result | Failure:
         log.exception("DTI: %s failed", what)
         # A message of ours says enough.
         kind = "" if isinstance(error, ValueError) and str(error) else f"{type(error).__name__}: "
-        failure, is_full = Failure(f"{kind}{error}"), is_out_of_memory(error)
-    # Here the error is gone, and with it what its frames held.
-    if is_full:
-        comfy.model_management.unload_all_models()
-    comfy.model_management.soft_empty_cache()
-    return failure
+        traceback.clear_frames(error.__traceback__)  # they hold what was allocated, and a log may hold them
+        if is_out_of_memory(error):
+            comfy.model_management.unload_all_models()
+        comfy.model_management.soft_empty_cache()
+        return Failure(f"{kind}{error}")
