@@ -70,26 +70,24 @@ def train_concepts(settings: Mapping[str, Any], concepts: Sequence[Concept], nod
         try:
             results.append(turn.result(heading, node_id))
         except BaseException:
-            done = [one.name for one, result in zip(turns, results, strict=False) if not isinstance(result, Failure)]
+            done = [one.name for one, result in zip(turns, results, strict=False) if _is_saved(result)]
             notify(
                 f"{heading}Stopped. {len(done)} of {len(turns)} concepts are trained: {', '.join(done) or 'none'}. "
                 "Press Run with nothing changed to go on from there."
             )
             raise
     lines = [f"{turn.name}: {_said(result)}" for turn, result in zip(turns, results, strict=True)]
-    trained = [result for result in results if isinstance(result, TrainedConcept)]
-    failed = [
-        turn.name
-        for turn, result in zip(turns, results, strict=True)
-        if isinstance(result, Failure) or result.path is None
-    ]
+    failed = [number for number, result in enumerate(results) if not _is_saved(result)]
     summary = f"{len(turns) - len(failed)} of {len(turns)} concepts are trained and saved"
-    report = "\n".join([f"{summary}; not {', '.join(failed)}" if failed else summary, *lines])
+    if failed:
+        summary += f"; not {', '.join(turns[number].name for number in failed)}"
+    report = "\n".join([summary, *lines])
+    trained = [result for result in results if isinstance(result, TrainedConcept)]
     if not trained:
         raise RuntimeError(report)
     show_on_node(report, node_id)
     if failed:
-        notify(report)
+        notify("\n".join([summary, *(lines[number] for number in failed)]))
     return QueueResult(trained, len(failed), report)
 
 
@@ -151,6 +149,10 @@ class _Turn:
         """By which a run of these settings on these images and models is known again."""
         settings = {key: value for key, value in sorted(self._inputs.items()) if key not in FREE}
         return digest((settings, images, self._models))
+
+
+def _is_saved(result: TrainedConcept | Failure) -> bool:
+    return isinstance(result, TrainedConcept) and result.path is not None
 
 
 def _said(result: TrainedConcept | Failure) -> str:

@@ -26,26 +26,25 @@ class Together:
     def __init__(self, names: Sequence[str], methods: Sequence[Method]) -> None:
         self._methods = dict(zip(names, methods, strict=True))
         self.rows = _rows({name: method.result() for name, method in self._methods.items()})
-        self._gradients: dict[str, Tensor] = {}
+        self._stacked: dict[str, Tensor] = {}
         self._angles: dict[str, dict[str, float]] = {}
 
     def zero_grad(self) -> None:
-        self._gradients = {}
         for method in self._methods.values():
             method.zero_grad()
 
     def vectors(self) -> dict[str, Tensor]:
-        stacked = _stacked([method.vectors() for method in self._methods.values()])
-        for key, rows in stacked.items():
-            rows.register_hook(lambda gradient, key=key: self._gradients.__setitem__(key, gradient))
-        return stacked
+        self._stacked = _stacked([method.vectors() for method in self._methods.values()])
+        for rows in self._stacked.values():
+            rows.retain_grad()
+        return dict(self._stacked)
 
     def step(self, share: float) -> Movement:
         norms: dict[str, float] = {}
         moved = True
         for name, method in self._methods.items():
             if not self._is_named(name):
-                norms |= {f"{name} {key}": 0.0 for key in self._gradients}
+                norms |= {f"{name} {key}": 0.0 for key in self._stacked}
                 continue
             movement = method.step(share)
             self._angles[name] = dict(movement.angle)
@@ -81,7 +80,10 @@ class Together:
     def _is_named(self, name: str) -> bool:
         """Whether a caption of the batch names the concept; a gradient that is not finite counts as one."""
         rows = self.rows[name]
-        return any(bool((gradient[rows.start : rows.stop] != 0).any()) for gradient in self._gradients.values())
+        gradients = [
+            stacked.grad[rows.start : rows.stop] for stacked in self._stacked.values() if stacked.grad is not None
+        ]
+        return any(bool((gradient != 0).any()) for gradient in gradients)
 
 
 def _stacked(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

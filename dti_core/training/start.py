@@ -73,8 +73,10 @@ def start_together(
 ) -> Together:
     """A method for each of several concepts that are trained in one run, at its start.
 
-    config: of all of them, but for the initializer. initializers: by the concept's name. hidden_states: as
-    `start_method` takes them, by name.
+    config: of all of them, but for the initializer. kappa stands against the gradient of a whole batch's mean loss, of
+        which a concept has its images' share: with two concepts half of it pulls as it does in a run of one.
+    initializers: by the concept's name.
+    hidden_states: as `start_method` takes them, by name.
 
     Captions name the concepts by their rows: `captions.with_rows(texts, name, together.rows)`. Raises as
     `start_method`, and ValueError for an average, as each concept counts steps of its own.
