@@ -109,3 +109,12 @@ def test_stop_is_no_failure(comfy_modules) -> None:
     with pytest.raises(management.InterruptProcessingException):  # pressed before it began
         attempt(lambda: pytest.fail("it began"), "rex")
     assert attempt(lambda: 1, "rex") == 1
+
+
+def test_what_all_concepts_share_needs_no_link_but_the_models(comfy_modules) -> None:
+    """What else DTI Train takes by a link belongs to a concept: to `OF_A_CONCEPT`, and to `Concept`."""
+    from dti_pack.nodes.train_inputs import settings_inputs
+
+    *models, first = [one.id for one in settings_inputs()[:4]]
+    assert (models, first) == (["model", "clip", "vae"], "steps")
+    assert [one.id for one in settings_inputs()[3:] if getattr(one, "default", None) is None] == []
