@@ -2,6 +2,8 @@
 
 from comfy_api.latest import ComfyExtension, io
 
+from .nodes.concept import DTIConceptNode
+from .nodes.load_concept_folders import DTILoadConceptFolders
 from .nodes.load_embedding import DTILoadEmbedding
 from .nodes.load_images import DTILoadConceptImages
 from .nodes.mix import DTIMix
@@ -12,6 +14,7 @@ from .nodes.save_embedding import DTISaveEmbedding
 from .nodes.slerp import DTISlerp
 from .nodes.slerp_sweep import DTISlerpSweep
 from .nodes.train import DTITrain
+from .nodes.train_concepts import DTITrainConcepts
 
 WEB_DIRECTORY = "./web"
 
@@ -23,6 +26,9 @@ class DTIExtension(ComfyExtension):
         return [
             DTILoadConceptImages,
             DTITrain,
+            DTILoadConceptFolders,
+            DTIConceptNode,
+            DTITrainConcepts,
             DTILoadEmbedding,
             DTINormInspector,
             DTISlerp,

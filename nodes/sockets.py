@@ -4,6 +4,8 @@ from comfy_api.latest import io
 
 # Carries a dti_core.embedding.ConceptEmbedding.
 DTIEmbedding = io.Custom("DTI_EMBEDDING")
+# Carries a nodes.concept_images.concept.Concept.
+DTIConcept = io.Custom("DTI_CONCEPT")
 
 
 def name_input() -> io.String.Input:

@@ -139,7 +139,7 @@ class DTITrain(io.ComfyNode):
         if run.saved.path is not None:
             cls._files.wrote(one["name"], [run.saved.path])
         picture = run.watch.picture(one["vae"])
-        message = "\n".join(filter(None, [run.saved.message, *run.notes, run.watch.note]))
+        message = run.message
         show_on_node(message, node_id)
         loss = {"loss": run.losses}
         return io.NodeOutput(run.saved.embedding, loss, run.saved.trigger, message, picture, ui=ui.PreviewText(message))

@@ -32,6 +32,17 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 HELD_OUT = 0
 
 
+# What a concept brings, where DTI Train is told of several.
+OF_A_CONCEPT = frozenset(
+    {"images", "masks", "captions", "repeats", "name", "initializer", "templates", "start_from", "prior"}
+)
+
+
+def settings_inputs() -> list[Any]:
+    """The inputs of DTI Train without what a concept brings."""
+    return [one for one in train_inputs() if one.id not in OF_A_CONCEPT]
+
+
 def train_inputs() -> list[Any]:
     """In this order, since graphs store values by position: new ones come last, and are optional."""
     return [

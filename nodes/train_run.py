@@ -47,6 +47,51 @@ class FinishedRun:
     notes: Sequence[str]
     watch: RunWatch
 
+    @property
+    def message(self) -> str:
+        """What is to be said at the end."""
+        return "\n".join(filter(None, [self.saved.message, *self.notes, self.watch.note]))
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run of which all is in order that can be known before a model is loaded.
+
+    name: under which the result is to be saved. typed, captions: what may be said of each image, as it was typed and as
+    it is trained with. prompts: of the previews. crop, shares: what is shown of the images, and how often of each.
+    """
+
+    config: TrainingConfig
+    name: str
+    typed: Sequence[Sequence[str]]
+    captions: Sequence[tuple[str, ...]]
+    prompts: Sequence[str]
+    crop: Crop
+    shares: Sequence[int]
+
+
+def planned_run(
+    one: Mapping[str, Any], n_pictures: int, captions: Sequence[str], repeats: Sequence[int] = ()
+) -> PlannedRun:
+    """Raises ValueError for what cannot be trained with; arguments as those of `run_training`."""
+    config = config_of(one)
+    check_validation(one["held_out"], one["validate_every"], one["patience"])
+    crop = Crop(one["resolution"], one["crop"], one["random_crop"])
+    shares = drawn_by(repeats, n_pictures)
+    if one["templates"] not in TEMPLATES:
+        raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
+    check_concept(one["clip"], config.initializer, config.n_vectors)
+    if one["start_from"] is not None:
+        check_fits(one["clip"], one["start_from"])
+    typed = captions_by_picture(captions, TEMPLATES[one["templates"]], n_pictures)
+    prompts = prompts_of(one["preview_prompts"], TEMPLATES[one["templates"]])
+    by_image = [beside_class_word(texts, config.initializer) if one["class_word"] else texts for texts in typed]
+    if one["class_word"]:
+        prompts = beside_class_word(prompts, config.initializer)
+    name = free_name(one["name"], one["if_exists"])
+    check_resumable(states_folder(one["name"]), one["resume"])
+    return PlannedRun(config, name, typed, by_image, prompts, crop, shares)
+
 
 def run_training(
     one: Mapping[str, Any],
@@ -55,33 +100,21 @@ def run_training(
     masks: Sequence[Tensor],
     node_id: str,
     repeats: Sequence[int] = (),
+    heading: str = "",
+    mark: Mapping[str, str] | None = None,
 ) -> FinishedRun:
     """Train and save.
 
     one: the inputs that have one value. pictures: `[H, W, 3]` in [0, 1]. captions: as they are typed, a text for
-    each image or one for all. masks: `[H, W]` for each image, or none. node_id: where texts are shown. repeats: how
-    often each image is drawn beside the others, or none.
+    each image or one for all. masks: `[H, W]` for each image, or none. repeats: how often each image is drawn beside
+    the others, or none. node_id: where texts are shown, below `heading`. mark: goes into the header of the result.
 
     Raises ValueError for what cannot be trained with, before the first step, and the host's interrupt at Stop.
     """
-    config = config_of(one)
-    check_validation(one["held_out"], one["validate_every"], one["patience"])
-    crop = Crop(one["resolution"], one["crop"], one["random_crop"])
-    shares = drawn_by(repeats, len(pictures))
-    if one["templates"] not in TEMPLATES:
-        raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
-    check_concept(one["clip"], config.initializer, config.n_vectors)
-    if one["start_from"] is not None:
-        check_fits(one["clip"], one["start_from"])
-    typed = captions_by_picture(captions, TEMPLATES[one["templates"]], len(pictures))
-    prompts = prompts_of(one["preview_prompts"], TEMPLATES[one["templates"]])
-    by_image = [beside_class_word(texts, config.initializer) if one["class_word"] else texts for texts in typed]
-    if one["class_word"]:
-        prompts = beside_class_word(prompts, config.initializer)
+    planned = planned_run(one, len(pictures), captions, repeats)
+    config, by_image, crop, shares = planned.config, planned.captions, planned.crop, planned.shares
     n_texts = len({caption for several in by_image for caption in several}) + bool(config.options.caption_dropout)
-    name = free_name(one["name"], one["if_exists"])
     overwrite = one["if_exists"] == "replace"
-    check_resumable(states_folder(one["name"]), one["resume"])
 
     memory = plan_memory(
         one["model"],
@@ -93,7 +126,7 @@ def run_training(
         wanted=one["memory_plan"].removeprefix("auto"),
     )
     config = replace(config, microbatch_size=memory.plan.microbatch_size)
-    show_on_node(str(memory), node_id)
+    show_on_node(f"{heading}{memory}", node_id)
 
     numbers = held_out_numbers(len(pictures), one["held_out"])
     known = held_out_notes(len(pictures), one["held_out"])
@@ -109,7 +142,7 @@ def run_training(
     with training_session(one["model"], one["clip"], memory) as (text_encoder, denoiser):
         denoiser.check_latents(data[0])
         denoiser.check_sampling(data[0], text_encoder)
-        texts = text_notes(typed, TEMPLATES)
+        texts = text_notes(planned.typed, TEMPLATES)
         if one["class_word"]:
             texts["dti.class_word"] = config.initializer
         if masks:
@@ -122,20 +155,19 @@ def run_training(
         if max(shares) > 1:
             texts["dti.repeats"] = " ".join(map(str, shares))
             notes.append(f"Images are drawn by their repeats, in their order: {', '.join(map(str, shares))}.")
-        metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"], texts)
-        metadata |= start_notes(one["start_from"], one["prior"])
+        metadata = run_metadata(planned.name, config, text_encoder, denoiser, one["resolution"], texts)
+        metadata |= start_notes(one["start_from"], one["prior"]) | dict(mark or {})
         start = start_method(config, text_encoder, states, one["start_from"], one["prior"])
         kept = kept_state(one, config, data, pictures, text_encoder.vocabularies)
         measured = HeldOutLoss(text_encoder, denoiser.patcher, held_out, config.options)
         validation = Validation(measured, one["validate_every"], one["patience"]) if held_out else None
-        scale = data[0].pixels_per_latent
-        previews = Previews(text_encoder, denoiser, crop.resolution, scale, prompts, one["preview_every"], memory)
+        shape = (crop.resolution, data[0].pixels_per_latent)
+        previews = Previews(text_encoder, denoiser, *shape, planned.prompts, one["preview_every"], memory)
         origin = angle_origin(config, one["start_from"], one["prior"])
         history = RunHistory(config.steps, config.batch_size, origin, validation)
         watch = RunWatch(history, previews)
-        report = RunReport(
-            name, metadata, node_id, config.steps, one["save_every"], overwrite, memory, watch, kept.hint, validation
-        )
+        shown = (memory, watch, kept.hint, heading, validation)
+        report = RunReport(planned.name, metadata, node_id, config.steps, one["save_every"], overwrite, *shown)
         report.losses += kept.losses
         if kept.resumed is not None:
             kept.resumed.put_into(start)

@@ -1,4 +1,5 @@
-// Shows what a run left when it was stopped: newer pages take the text off the nodes when a job ends.
+// Shows what a run left when it was stopped, and which of several concepts failed: newer pages take the text off the
+// nodes when a job ends.
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
@@ -8,7 +9,7 @@ app.registerExtension({
   setup() {
     // Without `life` it stays until it is closed.
     api.addEventListener("dti.notice", ({ detail }) =>
-      app.extensionManager.toast.add({ severity: "info", summary: "DTI Train", detail: detail.text }),
+      app.extensionManager.toast.add({ severity: "info", summary: "DTI", detail: detail.text }),
     );
   },
 });

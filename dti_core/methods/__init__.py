@@ -11,8 +11,19 @@ from .method import Method, Movement
 from .options import Options
 from .projected_adamw import ProjectedAdamW
 from .textual_inversion import TextualInversion
+from .together import Together
 
-__all__ = ["DTI", "METHODS", "CrossInit", "Method", "Movement", "Options", "ProjectedAdamW", "TextualInversion"]
+__all__ = [
+    "DTI",
+    "METHODS",
+    "CrossInit",
+    "Method",
+    "Movement",
+    "Options",
+    "ProjectedAdamW",
+    "TextualInversion",
+    "Together",
+]
 
 METHODS: dict[str, type[Method]] = {
     "DTI": DTI,

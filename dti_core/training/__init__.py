@@ -2,7 +2,16 @@
 
 from .config import StepReport, TrainingConfig
 from .loop import train
-from .start import start_method
+from .start import start_method, start_together
 from .state import TrainingState, load_state, save_state
 
-__all__ = ["StepReport", "TrainingConfig", "TrainingState", "load_state", "save_state", "start_method", "train"]
+__all__ = [
+    "StepReport",
+    "TrainingConfig",
+    "TrainingState",
+    "load_state",
+    "save_state",
+    "start_method",
+    "start_together",
+    "train",
+]

@@ -59,6 +59,7 @@ class TextEncoder(Protocol):
     def encode(self, captions: Sequence[str], vectors: Mapping[str, Tensor]) -> Conditioning:
         """Encode captions with `vectors[key]` (`[n_vectors, dim]`) where each caption has `{}`.
 
+        A slot such as `{2:4}` (`captions.SLOT`) stands for some of the rows, those of one concept of several.
         Returns one row per caption, differentiable in the vectors.
         """
 

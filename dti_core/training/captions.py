@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 # Textual Inversion's ImageNet templates, as the DTI reference uses them (src/dti/constants.py of kunheek/dti).
 OBJECT_TEMPLATES = (
@@ -58,8 +58,38 @@ STYLE_TEMPLATES = (
 )
 
 
-# What is left of a caption without its words.
-EMBEDDING_ALONE = "{}"
+# Where vectors go: `{}` for all of them, `{2:4}` for those from 2 on and before 4, where several concepts are trained
+# together and each has its own.
+SLOT = re.compile(r"\{(?:([0-9]+):([0-9]+))?\}")
+# Where a person names the concept: `{}` for the image's own, `{mug}` for another one.
+NAME = re.compile(r"\{([^{}]*)\}")
+
+
+def slots(caption: str, n_vectors: int) -> dict[str, range]:
+    """The slots of a caption, as they are written, and which of the `n_vectors` go there.
+
+    Raises ValueError for vectors that there are not.
+    """
+    found = {}
+    for slot in SLOT.finditer(caption):
+        rows = range(n_vectors) if slot[1] is None else range(int(slot[1]), int(slot[2]))
+        if rows.stop > n_vectors or not rows:
+            raise ValueError(f"the caption {caption!r} has {slot[0]}, and there are {n_vectors} vectors.")
+        found[slot[0]] = rows
+    return found
+
+
+def embedding_alone(caption: str) -> str:
+    """What is left of a caption without its words."""
+    return " ".join(slot[0] for slot in SLOT.finditer(caption))
+
+
+def with_rows(captions: Sequence[str], name: str, rows: Mapping[str, range]) -> tuple[str, ...]:
+    """Captions of an image of the concept `name` for a run of several, with the vectors of each that they name.
+
+    rows: of each concept by its name. Raises ValueError where a caption names none, one twice, or another.
+    """
+    return tuple(_with_rows(caption, name, rows) for caption in captions)
 
 
 def beside_class_word(captions: Sequence[str], word: str) -> tuple[str, ...]:
@@ -67,6 +97,18 @@ def beside_class_word(captions: Sequence[str], word: str) -> tuple[str, ...]:
     word = " ".join(word.split())
     followed = re.compile(r"\{\}\s+" + re.escape(word) + r"(?!\w)", re.IGNORECASE)
     return tuple(text if followed.search(text) else text.replace("{}", f"{{}} {word}") for text in captions)
+
+
+def _with_rows(caption: str, own: str, rows: Mapping[str, range]) -> str:
+    named = [name or own for name in NAME.findall(caption)]
+    if strange := [name for name in named if name not in rows]:
+        raise ValueError(f"the caption {caption!r} names {strange[0]!r}; the concepts are {', '.join(rows)}.")
+    if not named or len(set(named)) < len(named):
+        raise ValueError(
+            f"the caption {caption!r} names {', '.join(named) or 'no concept'}; it has to name one or several, each "
+            "once: {} for the image's own, {name} for another."
+        )
+    return NAME.sub(lambda slot: "{{{0.start}:{0.stop}}}".format(rows[slot[1] or own]), caption)
 
 
 def check_captions(captions: Sequence[str]) -> None:

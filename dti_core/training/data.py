@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..methods import Options
-from .captions import EMBEDDING_ALONE
+from .captions import embedding_alone
 from .masks import subject_crops
 
 RECIPE = Options()
@@ -23,7 +23,8 @@ class TrainingImage:
 
     mean, std: the VAE's posterior, `[C, h, w]` float32 on the CPU.
     original_size: height and width in pixels before resizing.
-    captions: what may be said of it, each with `{}` where the concept's name stands; one is drawn per use.
+    captions: what may be said of it, each with `{}` where the concept's name stands, or a slot for each of several
+        (`captions.SLOT`); one is drawn per use.
     pixels_per_latent: edge of the square of pixels behind one latent.
     weights: of the latents' errors in the loss, `[h, w]` float32 on the CPU (`masks.loss_weights`); None for a plain
         mean. All images of a run have them, or none.
@@ -133,7 +134,7 @@ def draw_batch(
     u = torch.rand(batch_size, generator=generator)
     if options.caption_dropout:
         dropped = (torch.rand(batch_size, generator=generator) < options.caption_dropout).tolist()
-        captions = [EMBEDDING_ALONE if drop else text for drop, text in zip(dropped, captions, strict=True)]
+        captions = [embedding_alone(text) if drop else text for drop, text in zip(dropped, captions, strict=True)]
     parts = torch.split(noise, [one.numel() for one in latents])
     return Batch(
         latents=tuple(latents),

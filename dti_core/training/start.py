@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -10,7 +11,7 @@ from .. import sphere
 from ..embedding import ConceptEmbedding
 from ..files.embedding_file import check_widths
 from ..merging import repeated
-from ..methods import DTI, METHODS, CrossInit, Method, ProjectedAdamW, TextualInversion
+from ..methods import DTI, METHODS, CrossInit, Method, ProjectedAdamW, TextualInversion, Together
 from ..methods.relative_rate import coordinate_of
 from .backend import TextEncoder
 from .config import TrainingConfig
@@ -62,6 +63,31 @@ def start_method(
     if kind is CrossInit:
         return CrossInit(rows, config.rate, coordinates)
     return TextualInversion(rows, config.rate, coordinates)
+
+
+def start_together(
+    config: TrainingConfig,
+    initializers: Mapping[str, str],
+    text_encoder: TextEncoder,
+    hidden_states: Mapping[str, Mapping[str, Tensor]] | None = None,
+) -> Together:
+    """A method for each of several concepts that are trained in one run, at its start.
+
+    config: of all of them, but for the initializer. kappa stands against the gradient of a whole batch's mean loss, of
+        which a concept has its images' share: with two concepts half of it pulls as it does in a run of one.
+    initializers: by the concept's name.
+    hidden_states: as `start_method` takes them, by name.
+
+    Captions name the concepts by their rows: `captions.with_rows(texts, name, together.rows)`. Raises as
+    `start_method`, and ValueError for an average, as each concept counts steps of its own.
+    """
+    if config.options.average:
+        raise ValueError("average counts back from the end of a run; leave it at 0 where several concepts share one.")
+    methods = [
+        start_method(replace(config, initializer=word), text_encoder, (hidden_states or {}).get(name))
+        for name, word in initializers.items()
+    ]
+    return Together(list(initializers), methods)
 
 
 def angle_origin(config: TrainingConfig, start_from: ConceptEmbedding | None = None, prior: str = "initializer") -> str:

@@ -49,6 +49,23 @@ def concept_folder(folder: str, subfolders: bool) -> ConceptFolder:
     )
 
 
+def concept_folders(folder: str) -> list[str]:
+    """The folders in a folder below `input`, each for a concept, as `concept_folder` takes them.
+
+    Raises ValueError, in words for the node, where there are none.
+    """
+    path = _path_below_input(folder)
+    if not path.is_dir():
+        raise ValueError(f"There is no folder {path} yet. Make it, and in it a folder for each concept.")
+    names = [one.name for one in path.iterdir() if one.is_dir() and not is_hidden(one.name)]
+    if not names:
+        raise ValueError(
+            f"The folder {folder!r} has no folders in it. Put the images of each concept into one of its own there, "
+            "called by name and initializer as in 'rex dog'; for one concept use Load Concept Images."
+        )
+    return [f"{folder}/{name}" for name in sorted(names, key=natural_key)]
+
+
 def input_fingerprint(folder: str | None, subfolders: bool | None) -> str:
     """Changes when the images or captions do. What comes by a link is not known yet: then by anything below."""
     path = _path_below_input(folder) if folder is not None else Path(folder_paths.get_input_directory())

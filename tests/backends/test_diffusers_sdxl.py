@@ -139,6 +139,19 @@ def test_concepts_in_the_pipeline_are_read_but_are_no_words(pipe) -> None:
     assert (first.pooled - shorter.pooled).abs().max() > 1e-2
 
 
+def test_several_concepts_stand_where_a_caption_names_them(pipe) -> None:
+    """Rows by parts, in order or exchanged, are what one embedding of the same rows is."""
+    rows = vectors(3)
+    turned = {key: own[[1, 2, 0]] for key, own in rows.items()}
+    with pipeline_session(pipe) as (text_encoder, _), torch.no_grad():
+        parts = text_encoder.encode(["a {0:1}{1:3} b", "a {1:3}{0:1} b"], rows)
+        wholes = [text_encoder.encode(["a {} b"], own) for own in (rows, turned)]
+    for number, whole in enumerate(wholes):
+        torch.testing.assert_close(parts.context[number], whole.context[0])
+        torch.testing.assert_close(parts.pooled[number], whole.pooled[0])
+    assert (parts.context[0] - parts.context[1]).abs().max() > 1e-2
+
+
 @pytest.mark.parametrize("kind", ["DDPMScheduler", "EulerDiscreteScheduler", "DPMSolverMultistepScheduler"])
 def test_zero_terminal_snr_has_finite_losses_with_every_scheduler(pipe, kind) -> None:
     """At the last level DDPM's own signal is 0 and its sigma infinite."""

@@ -45,6 +45,7 @@ def files(client: Client, small_world_file: Path) -> None:
         file = io.BytesIO()
         Image.fromarray(getattr(data, name)()).save(file, "PNG")
         client.add_input(f"my_concept/{name}.png", file.getvalue())
+        client.add_input(f"my_concepts/{name} cat/{name}.png", file.getvalue())
     models = client.host.base / "models"
     shutil.copyfile(small_world_file, models / "checkpoints" / "sd_xl_base_1.0.safetensors")
     generator = torch.Generator().manual_seed(0)
@@ -110,18 +111,37 @@ def test_stop_leaves_a_notice_that_says_where_the_last_step_is(editor, client):
     assert notice.is_visible()
 
 
-def test_train_concept_is_shipped_with_the_defaults(editor, client):
-    editor.load(WORKFLOWS / "train_concept.json")
-    (train,) = (node for node in editor.api_prompt().values() if node["class_type"] == "DTI_Train")
+def test_train_several_concepts(editor, client):
+    """One of three fails; the others are trained, and generate an image each."""
+    client.add_input("my_concepts/rocket cat/rocket.png", b"not an image")
+    editor.load(WORKFLOWS / "train_several_concepts.json")
+    make_small(editor)
+    choose(editor, "DTI_TrainConcepts", steps=3, resolution=128, if_exists="replace", preview_every=0)
+    run = editor.run()
+    # Said before the first step, and there until it is closed.
+    assert editor.page.locator(".p-toast-message", has_text="rocket will not be trained").is_visible()
+    (report,) = previews(editor, run)
+    assert report.startswith("2 of 3 concepts are trained and saved; not rocket")
+    shown = shapes(client, run)
+    assert shown.count((128, 128, 3)) == 2 and shown.count((256, 256, 3)) == 2
+
+
+@pytest.mark.parametrize(
+    ("workflow", "kind"), [("train_concept", "DTI_Train"), ("train_several_concepts", "DTI_TrainConcepts")]
+)
+def test_what_trains_is_shipped_with_the_defaults(editor, client, workflow, kind):
+    editor.load(WORKFLOWS / f"{workflow}.json")
+    (train,) = (node for node in editor.api_prompt().values() if node["class_type"] == kind)
     linked = {name for name, value in train["inputs"].items() if isinstance(value, list)}
     settings = {name: value for name, value in train["inputs"].items() if name not in linked}
-    inputs = client.get("/object_info/DTI_Train")["DTI_Train"]["input"]
+    inputs = client.get(f"/object_info/{kind}")[kind]["input"]
     fields = {**inputs["required"], **inputs["optional"]}
     options = {name: fields[name][1] for name in fields.keys() - linked}
     # What has no default has no widget either: it may stay unconnected.
     assert settings == {name: known["default"] for name, known in options.items() if "default" in known}
-    loader, output = train["inputs"]["captions"]
-    assert (editor.api_prompt()[loader]["class_type"], output) == ("DTI_LoadConceptImages", 2)
+    if kind == "DTI_Train":
+        loader, output = train["inputs"]["captions"]
+        assert (editor.api_prompt()[loader]["class_type"], output) == ("DTI_LoadConceptImages", 2)
 
 
 def test_a_file_says_without_its_page_what_the_page_posts(editor, client):

@@ -148,6 +148,25 @@ def test_training_finds_its_slots_and_no_others(clip, node_mode, tmp_path):
     assert sorted(os.listdir(tmp_path)) == sorted(["other.safetensors", "ones.safetensors", f"{SLOTS}.safetensors"])
 
 
+def test_several_concepts_stand_where_a_caption_names_them(clip):
+    """Rows by parts, in order or exchanged, are what one embedding of the same rows is."""
+    from dti_pack.nodes.host.training.text_encoder import HostTextEncoder
+
+    encoder = HostTextEncoder(clip, clip.cond_stage_model)
+    generator = torch.Generator().manual_seed(0)
+    rows = {key: torch.randn((3, width), generator=generator) for key, width in WIDTHS.items()}
+    turned = {key: vectors[[1, 2, 0]] for key, vectors in rows.items()}
+    with torch.no_grad():
+        parts = encoder.encode(["a {0:1} {1:3} here", "a {1:3} {0:1} here", "a {1:3} here"], rows)
+        wholes = [encoder.encode(["a {} here"], vectors) for vectors in (rows, turned)]
+    for number, whole in enumerate(wholes):
+        # The host's batch of three, against batches of one.
+        torch.testing.assert_close(parts.context[number], whole.context[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(parts.pooled[number], whole.pooled[0], rtol=0, atol=1e-5)
+    assert (parts.context[2] - parts.context[1]).abs().max() > 1e-2
+    assert encoder.slot_positions("a {1:3} and {0:1}", 3) == {key: [(0, 2), (0, 3), (0, 5)] for key in WIDTHS}
+
+
 def test_a_tokenizer_that_loses_the_concept_is_refused(clip, node_mode, monkeypatch):
     from dti_pack.nodes.host.training.text_encoder import HostTextEncoder
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...analysis.token_text import check_known
 from ...training.backend import Conditioning
+from ...training.captions import SLOT, slots
 from ...vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -22,10 +23,11 @@ PLACEHOLDER = 0
 
 @dataclass(frozen=True)
 class _Prompt:
-    """A caption's tokens with start, end and padding; where the concept's vectors begin, and where the end token is."""
+    """A caption's tokens with start, end and padding; where which of the vectors go, and where the end token is."""
 
     ids: Sequence[int]
-    concept: int
+    places: Sequence[int]
+    rows: Sequence[int]
     end: int
 
 
@@ -75,16 +77,25 @@ class PipelineTextEncoder:
         return list(tokenizer(text, add_special_tokens=False).input_ids)
 
     def _prompt(self, tokenizer: Any, caption: str, n_vectors: int) -> _Prompt:
-        before, _, after = caption.partition("{}")
-        start = [tokenizer.bos_token_id, *self._ids(tokenizer, before)]
-        ids = [*start, *[PLACEHOLDER] * n_vectors, *self._ids(tokenizer, after), tokenizer.eos_token_id]
+        wanted = slots(caption, n_vectors)
+        ids: list[int] = [tokenizer.bos_token_id]
+        places: list[int] = []
+        rows: list[int] = []
+        done = 0
+        for slot in SLOT.finditer(caption):
+            ids += self._ids(tokenizer, caption[done : slot.start()])
+            own, done = wanted[slot[0]], slot.end()
+            places += range(len(ids), len(ids) + len(own))
+            rows += own
+            ids += [PLACEHOLDER] * len(own)
+        ids += [*self._ids(tokenizer, caption[done:]), tokenizer.eos_token_id]
         room = tokenizer.model_max_length - len(ids)
         if room < 0:
             raise ValueError(
                 f"With {n_vectors} vectors the caption {caption!r} is {len(ids)} tokens long, start and end counted, "
                 f"and the text encoders read {tokenizer.model_max_length}. Shorten it."
             )
-        return _Prompt([*ids, *[tokenizer.pad_token_id] * room], len(start), len(ids) - 1)
+        return _Prompt([*ids, *[tokenizer.pad_token_id] * room], places, rows, len(ids) - 1)
 
 
 def _encoded(model: Any, prompts: Sequence[_Prompt], vectors: Tensor) -> Any:
@@ -93,7 +104,7 @@ def _encoded(model: Any, prompts: Sequence[_Prompt], vectors: Tensor) -> Any:
     def put_in(module: torch.nn.Module, args: object, embedded: Tensor) -> Tensor:
         embedded = embedded.clone()
         for row, prompt in enumerate(prompts):
-            embedded[row, prompt.concept : prompt.concept + len(vectors)] = vectors.to(embedded)
+            embedded[row, prompt.places] = vectors[prompt.rows].to(embedded)
         return embedded
 
     ids = torch.tensor([prompt.ids for prompt in prompts], device=model.device)

@@ -37,6 +37,12 @@ class OwnedFiles:
             # A node that gets a list runs several times within one prompt.
             owned.files += files
 
+    def failed(self, name: str) -> None:
+        """Take note that a node is to run again although nothing has changed."""
+        _, node_id = _running()
+        for key in ((node_id, name), (node_id, None)):
+            self._owned.setdefault(key, _Owned("", [], 0)).losses += 1
+
     def fingerprint(self, name: str | None) -> int:
         """What a node's `fingerprint_inputs` returns."""
         _, node_id = _running()

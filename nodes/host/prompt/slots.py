@@ -14,14 +14,14 @@ class Slot:
 
 @dataclass(frozen=True)
 class Slots:
-    """In the place of an embedding of `count` rows."""
+    """In the place of an embedding that has these rows of the concept."""
 
-    count: int
+    rows: range
 
     @property
     def shape(self) -> tuple[int, int]:
         """As a tensor's of that many rows; they have no width."""
-        return (self.count, 0)
+        return (len(self.rows), 0)
 
     def __getitem__(self, row: int) -> Slot:
-        return Slot(row)
+        return Slot(self.rows[row])

@@ -34,7 +34,7 @@ class RunReport:
     save_every: steps between checkpoint files `<name>-step<N>`, 0 for none.
     overwrite: whether checkpoints of an earlier run may be replaced; else they are numbered.
     memory: the plan in force, to be shown. watch: what is shown of the steps.
-    hint: what to do after Stop, asked for then.
+    hint: what to do after Stop, asked for then. heading: stands above what is shown.
     validation: what has measured the steps, None where nothing is held out.
 
     A checkpoint that cannot be saved ends nothing: it is said on the node, and the run goes on.
@@ -51,6 +51,7 @@ class RunReport:
         memory: TrainingMemory,
         watch: RunWatch,
         hint: Callable[[], str] = lambda: "",
+        heading: str = "",
         validation: Validation | None = None,
     ) -> None:
         self.losses: list[float] = []
@@ -71,6 +72,7 @@ class RunReport:
         self._hint = hint
         self._validation = validation
         self._chosen: list[str] = []
+        self._heading = heading
 
     def begin(self, vectors: Mapping[str, Tensor], step: int = 0) -> None:
         """Show what the run starts from, by encoder key; step: how many were done before."""
@@ -86,7 +88,7 @@ class RunReport:
         if self._save_every and report.step % self._save_every == 0 and report.step < self._steps:
             self._save_checkpoint()
         picture = self._watch.step(report)
-        show_on_node(f"{self._watch.lines}\n{self._memory}{self._problem}", self._node_id)
+        show_on_node(f"{self._heading}{self._watch.lines}\n{self._memory}{self._problem}", self._node_id)
         if report.step < self._steps:  # the last one is shown with the result
             self._show(report.step, picture)
         comfy.model_management.throw_exception_if_processing_interrupted()
@@ -126,8 +128,8 @@ class RunReport:
             self._save_best()
             kept = "\n".join(self._kept)
             if said := f"{self._problem.strip() or kept}\n{self._hint()}".strip():
-                show_on_node(said, self._node_id)
-                notify(said)
+                show_on_node(f"{self._heading}{said}", self._node_id)
+                notify(f"{self._heading}{said}")
             raise
 
     def _show(self, step: int, picture: Image.Image | None) -> None:

@@ -16,6 +16,7 @@ from ....dti_core.analysis.token_text import check_known
 from ....dti_core.embedding import ConceptEmbedding
 from ....dti_core.files.embedding_file import check_widths, unread_encoders
 from ....dti_core.training.backend import Conditioning
+from ....dti_core.training.captions import slots
 from ....dti_core.vocabulary import Vocabulary
 from ...prompt_name import trigger
 from ..prompt.clip import clip_with_rows
@@ -124,14 +125,19 @@ class HostTextEncoder:
         """The caption's tokens with a `Slot` where each vector goes."""
         if (caption, n_vectors) not in self._tokens:
             known = self.vocabularies
-            clip = clip_with_rows(self._clip, SLOTS, dict.fromkeys(self._tokenizers, Slots(n_vectors)))
-            tokens = clip.tokenize(caption.replace("{}", trigger(SLOTS)))
+            wanted, clip, text = slots(caption, n_vectors), self._clip, caption
+            for slot, rows in wanted.items():
+                name = f"{SLOTS}_{rows.start}_{rows.stop}"
+                clip = clip_with_rows(clip, name, dict.fromkeys(self._tokenizers, Slots(rows)))
+                text = text.replace(slot, trigger(name))
+            count = sum(len(rows) * caption.count(slot) for slot, rows in wanted.items())
+            tokens = clip.tokenize(text)
             tokens = {name: windows for name, windows in tokens.items() if _encoder_key(name, known) in known}
             for name, windows in tokens.items():
                 found = sum(isinstance(token, Slot) for window in windows for token, _ in window)
-                if found != n_vectors * caption.count("{}"):
+                if found != count:
                     raise RuntimeError(
-                        f"The clip's tokenizer for {name} put {found} of {n_vectors} vectors of the concept into the "
+                        f"The clip's tokenizer for {name} put {found} of {count} vectors of the concept into the "
                         f"caption {caption!r}. Connect the CLIP output of Load Checkpoint, without nodes that change "
                         "how prompts are read."
                     )
