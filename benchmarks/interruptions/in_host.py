@@ -33,11 +33,12 @@ PROMPT = "a photo of a cat on the beach"
 class Runs:
     """Runs of DTI Train on a host that stays, and on others that are killed.
 
-    client: of the host that stays; its images and embeddings are used up. checkpoint: the name of the small world.
+    client: of the host that stays. checkpoint: the name of the small world. batch_size: the default makes steps that
+    take longer than a hundred times what their states take to write, so that each is written.
     """
 
-    def __init__(self, client: Client, checkpoint: str, chance: random.Random) -> None:
-        self._client, self._checkpoint, self._chance = client, checkpoint, chance
+    def __init__(self, client: Client, checkpoint: str, chance: random.Random, batch_size: int = 12) -> None:
+        self._client, self._checkpoint, self._chance, self._batch_size = client, checkpoint, chance, batch_size
         self._seconds = 0.0
         self.stopped_at: list[str] = []
         self.images: list[bool] = []  # whether the host drew PROMPT as at first, after each run that came to its end
@@ -99,8 +100,7 @@ class Runs:
             name=name,
             initializer=SUBJECT.word,
             steps=STEPS,
-            # So that a step takes longer than a hundred times what its state takes to write.
-            batch_size=12,
+            batch_size=self._batch_size,
             microbatch_size=4,
             resolution=128,
             seed=number,

@@ -31,6 +31,7 @@ def training_notes(
 ) -> list[str]:
     """Find what is odd, log it, show it on the node, and return it for the text that the node ends with."""
     notes = [*picture_notes(pictures, resolution), *mask_notes(pictures, masks), *_missing_embeddings(clip, captions)]
+    notes += _hooks(clip)
     for note in notes:
         log.warning("DTI: %s", note)
     if notes:
@@ -52,6 +53,17 @@ def _missing_embeddings(clip: CLIP, captions: Sequence[Sequence[str]]) -> list[s
                 "out. Check the name, or take it out of the caption."
             )
     return notes
+
+
+def _hooks(clip: CLIP) -> list[str]:
+    """A sentence on what a CLIP brings for the sampler alone."""
+    left_out = ["what they do to the model"] * bool(clip.apply_hooks_to_conds) + ["their schedule"] * clip.use_clip_schedule
+    if not left_out:
+        return []
+    return [
+        "The clip carries hooks (Set CLIP Hooks). Training is with what they do to the text encoders, but without "
+        f"{' and '.join(left_out)}: to train on a LoRA as a whole, use Load LoRA."
+    ]
 
 
 def _has_vectors(windows: Sequence[Sequence[tuple[Any, ...]]]) -> bool:
