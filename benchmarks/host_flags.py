@@ -1,11 +1,11 @@
 # ruff: noqa: T201
 """What DTI Train gives under the flags that people start ComfyUI with, beside what it gives without.
 
-    python -m benchmarks.host_flags [--only=FLAGS,...]
+    python -m benchmarks.host_flags [--only=FLAGS,...] [--page docs/host_flags.md]
 
 in the repository's folder, with the Python of an environment for ComfyUI; DTI_COMFYUI and DTI_PYTHON choose which
 (CONTRIBUTING.md). Starts a host for each flag, trains a little on the small world, generates through stock nodes, and
-writes its part of docs/host_flags.md anew.
+brings the page up to date: a section for each version of ComfyUI, in it a row for each flag.
 """
 
 from __future__ import annotations
@@ -162,10 +162,12 @@ def measure(tree: Path, python: Path, flags: Sequence[str], base: Path) -> list[
 
 
 def written(page: str, title: str, lines: Sequence[str]) -> str:
-    """The page with this section in the place of the one of the same title, or at its end."""
+    """The page with the section of that title brought up to date: rows of flags that are not in `lines` stay."""
     head, *sections = page.rstrip().split("\n## ")
     by_title = {section.split("\n", 1)[0]: section for section in sections}
-    by_title[title] = "\n".join([title, "", *lines])
+    flags = {line.split("|")[1] for line in lines if line.startswith("| `")}
+    stay = [line for line in by_title.get(title, "").splitlines() if line.startswith("| `")]
+    by_title[title] = "\n".join([title, "", *lines, *(line for line in stay if line.split("|")[1] not in flags)])
     return "\n\n## ".join([head.rstrip(), *(section.strip() for section in by_title.values())]) + "\n"
 
 
@@ -197,16 +199,16 @@ def _reason(error: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", metavar="FLAGS,...", help="in place of all; the page is left as it is")
+    parser.add_argument("--only", metavar="FLAGS,...", help="in place of all, separated by commas")
+    parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args(arguments)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     tree, python = comfyui_tree(), given_interpreter() or Path(sys.executable)
     with tempfile.TemporaryDirectory() as folder:
         lines = measure(tree, python, options.only.split(",") if options.only else FLAGS, Path(folder))
-    if not options.only:
-        device = "a GPU" if has_accelerator(python) else "a CPU (each flag beside `--cpu`)"
-        title = f"ComfyUI {comfyui_version(tree)} on {device}"
-        PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), title, lines), encoding="utf-8")
+    device = "a GPU" if has_accelerator(python) else "a CPU"
+    title = f"ComfyUI {comfyui_version(tree)} on {device}"
+    options.page.write_text(written(options.page.read_text(encoding="utf-8"), title, lines), encoding="utf-8")
     return 0
 
 

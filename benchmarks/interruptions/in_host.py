@@ -22,7 +22,7 @@ from comfy_host.client import Client, Event, HostError, InterruptedPromptError
 from comfy_host.graphs import Graph, text_to_image, train
 from comfy_host.process import make_base, running_host
 
-STEPS = 8
+STEPS = 6
 # Each has its turn.
 PLANS = ("auto", "recompute all blocks", "stream all")
 METHODS = ("DTI", "Textual Inversion", "DTI", "projected AdamW")
@@ -39,6 +39,7 @@ class Runs:
 
     def __init__(self, client: Client, checkpoint: str, chance: random.Random, batch_size: int = 12) -> None:
         self._client, self._checkpoint, self._chance, self._batch_size = client, checkpoint, chance, batch_size
+        self._alone: dict[int, Vectors] = {}
         self._seconds = 0.0
         self.stopped_at: list[str] = []
         self.images: list[bool] = []  # whether the host drew PROMPT as at first, after each run that came to its end
@@ -47,10 +48,12 @@ class Runs:
 
     def left_alone(self, number: int) -> Vectors:
         """The vectors of a run that nothing disturbs."""
-        begun = time.monotonic()
-        self._client.run(self._graph(number, f"alone_{number}"))
-        self._seconds = time.monotonic() - begun
-        return _vectors(self._client.host.base, f"alone_{number}")
+        if number not in self._alone:
+            begun = time.monotonic()
+            self._client.run(self._graph(number, f"alone_{number}"))
+            self._seconds = time.monotonic() - begun
+            self._alone[number] = _vectors(self._client.host.base, f"alone_{number}")
+        return self._alone[number]
 
     def stopped(self, number: int) -> tuple[list[int], Vectors | None]:
         """An attempt that Stop ends at any moment, or that comes to its end before."""

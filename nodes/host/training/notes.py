@@ -57,7 +57,8 @@ def _missing_embeddings(clip: CLIP, captions: Sequence[Sequence[str]]) -> list[s
 
 def _hooks(clip: CLIP) -> list[str]:
     """A sentence on what a CLIP brings for the sampler alone."""
-    left_out = ["what they do to the model"] * bool(clip.apply_hooks_to_conds) + ["their schedule"] * clip.use_clip_schedule
+    left_out = ["what they do to the model"] if clip.apply_hooks_to_conds else []
+    left_out += ["their schedule"] if clip.use_clip_schedule else []
     if not left_out:
         return []
     return [

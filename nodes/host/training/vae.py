@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import comfy.model_management
 import torch
 from torch import Tensor
 
@@ -35,7 +34,7 @@ def encode_images(
     masks: one for each image, `[H, W]`, 1 on the subject; or none. background_weight: of the loss outside them.
     mirror: whether mirrored images, encoded too, follow behind.
 
-    Raises ValueError for what is not an image or its mask, and the host's interrupt at Stop.
+    Raises ValueError for what is not an image or its mask.
     """
     for number, picture in enumerate(pictures, start=1):
         check_pixels(picture, f"image {number} of {len(pictures)}")
@@ -61,7 +60,6 @@ def _encode(vae: VAE, pixels: Tensor, original_size: tuple[int, int], captions: 
     `vae.encode` returns a point; the mean and the deviation behind it are read where they enter the
     autoencoder's regularizer. An autoencoder without one, such as TAESD, has no deviation.
     """
-    comfy.model_management.throw_exception_if_processing_interrupted()
     moments: list[Tensor] = []
     latents = _encode_with(vae, pixels, lambda module, args, output: moments.append(args[0]))
     with torch.inference_mode(False):
