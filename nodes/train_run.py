@@ -36,12 +36,12 @@ from .train_inputs import TEMPLATES
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What a run has left. losses: of all its steps. notes: what is to be said of it. watch: has its picture."""
+    """What a run has left. losses: of all its steps. notes: what is to be said of it. picture: `[1, H, W, 3]`."""
 
     saved: SavedResult
     losses: Sequence[float]
     notes: Sequence[str]
-    watch: RunWatch
+    picture: Tensor
 
 
 def run_training(
@@ -121,12 +121,15 @@ def run_training(
             vectors = train(text_encoder, denoiser, data, config, on_step, memory.step_down, start, kept.resumed)
             report.finish(vectors)
     saved = save_result(one["clip"], ConceptEmbedding(name, vectors, metadata), overwrite)
+    picture = watch.picture(one["vae"])
+    # Only now: what is killed before would train all of it again.
     if saved.path is not None:
         kept.finish()
     if one["class_word"]:
         prompt = f"embedding:{saved.embedding.name} {config.initializer}"
         notes.append(f"Trained with the class word behind it: write {prompt!r} into prompts.")
-    return FinishedRun(saved, report.losses, [*kept.notes(), *report.left_out(), *notes], watch)
+    notes = [*kept.notes(), *report.left_out(), *notes, *filter(None, [watch.note])]
+    return FinishedRun(saved, report.losses, notes, picture)
 
 
 def config_of(inputs: Mapping[str, Any]) -> TrainingConfig:

@@ -23,9 +23,10 @@ from comfy_host.graphs import Graph, text_to_image, train
 from comfy_host.process import make_base, running_host
 
 STEPS = 6
-# Each has its turn.
+# Each has its turn; runs of one recipe have the same seed too.
 PLANS = ("auto", "recompute all blocks", "stream all")
 METHODS = ("DTI", "Textual Inversion", "DTI", "projected AdamW")
+RECIPES = 6
 SUBJECT = SUBJECTS[0]
 PROMPT = "a photo of a cat on the beach"
 
@@ -48,12 +49,13 @@ class Runs:
 
     def left_alone(self, number: int) -> Vectors:
         """The vectors of a run that nothing disturbs."""
-        if number not in self._alone:
+        recipe = number % RECIPES
+        if recipe not in self._alone:
             begun = time.monotonic()
-            self._client.run(self._graph(number, f"alone_{number}"))
+            self._client.run(self._graph(recipe, f"alone_{recipe}"))
             self._seconds = time.monotonic() - begun
-            self._alone[number] = _vectors(self._client.host.base, f"alone_{number}")
-        return self._alone[number]
+            self._alone[recipe] = _vectors(self._client.host.base, f"alone_{recipe}")
+        return self._alone[recipe]
 
     def stopped(self, number: int) -> tuple[list[int], Vectors | None]:
         """An attempt that Stop ends at any moment, or that comes to its end before."""
@@ -106,9 +108,9 @@ class Runs:
             batch_size=self._batch_size,
             microbatch_size=4,
             resolution=128,
-            seed=number,
-            method=METHODS[number % len(METHODS)],
-            memory_plan=PLANS[number % len(PLANS)],
+            seed=number % RECIPES,
+            method=METHODS[number % RECIPES % len(METHODS)],
+            memory_plan=PLANS[number % RECIPES % len(PLANS)],
             save_every=2,
             preview_every=1,
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.nodes.whole_runs import whole_run  # noqa: F401
+from tests.nodes.whole_runs import QUICK, whole_run  # noqa: F401
 
 
 def same(found, expected) -> bool:
@@ -128,6 +128,21 @@ def test_steps_that_come_to_nothing(whole_run, monkeypatch):  # noqa: F811
     again = whole_run(steps=4)
     assert again.notes[0] == "resumed at step 2"
     assert same(again.saved.embedding.vectors, plain.saved.embedding.vectors)
+
+
+def test_killed_when_the_result_is_saved_but_not_handed_on(whole_run, monkeypatch):  # noqa: F811
+    from dti_pack.nodes.host.training.run_watch import RunWatch
+
+    def killed(self, vae):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(RunWatch, "picture", killed)
+        whole_run()
+    before = whole_run.files()
+    again = whole_run(if_exists="replace")
+    assert again.notes == [f"resumed at step {QUICK['steps']}"] and whole_run.files() == before
+    assert "resumed" not in "".join(whole_run("dog", if_exists="replace").notes)
 
 
 def test_runs_leave_nothing_behind_in_memory(whole_run):  # noqa: F811
