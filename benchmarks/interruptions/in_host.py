@@ -75,16 +75,19 @@ class Runs:
         return steps, _vectors(self._client.host.base, f"cut_{number}")
 
     def killed(self, number: int, tree: Path, python: Path, base: Path) -> tuple[list[int], Vectors | None]:
-        """An attempt in a host of its own on that base, killed at any moment after a step drawn by chance."""
+        """An attempt in a host of its own on that base, killed some moments after a step drawn by chance.
+
+        It comes to its end where fewer steps are left.
+        """
         steps: list[int] = []
-        until, seconds = self._chance.randint(1, STEPS // 2), self._chance.random() * self._seconds / STEPS
+        until, seconds = self._chance.randint(1, STEPS), self._chance.random() * self._seconds / STEPS
         with running_host(tree, python, base, ["--disable-api-nodes"]) as host, Client(host) as client:
             note = _noting(steps)
             timer = threading.Timer(seconds, host.process.kill)
 
             def on_event(event: Event) -> None:
                 note(event)
-                if steps and steps[-1] >= min(steps[0] + until, STEPS) and not timer.is_alive():
+                if steps and steps[-1] - steps[0] >= until and not timer.ident:
                     timer.start()
 
             try:

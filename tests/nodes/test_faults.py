@@ -130,7 +130,7 @@ def test_steps_that_come_to_nothing(whole_run, monkeypatch):  # noqa: F811
     assert same(again.saved.embedding.vectors, plain.saved.embedding.vectors)
 
 
-def test_killed_when_the_result_is_saved_but_not_handed_on(whole_run, monkeypatch):  # noqa: F811
+def test_killed_when_the_result_is_saved_but_not_handed_on(whole_run, writes, monkeypatch):  # noqa: F811
     from dti_pack.nodes.host.training.run_watch import RunWatch
 
     def killed(self, vae):
@@ -145,7 +145,12 @@ def test_killed_when_the_result_is_saved_but_not_handed_on(whole_run, monkeypatc
     assert "resumed" not in "".join(whole_run("dog", if_exists="replace").notes)
 
 
-def test_runs_leave_nothing_behind_in_memory(whole_run):  # noqa: F811
+def test_runs_leave_nothing_behind_in_memory(whole_run, monkeypatch):  # noqa: F811
+    from dti_pack.nodes.host.training import previews
+
+    monkeypatch.setattr(previews, "STEPS", 1)
+    monkeypatch.setattr(previews, "FULL_STEPS", 1)
+
     def held() -> tuple[int, int]:
         gc.collect()
         handles = Path("/proc/self/fd")
