@@ -35,7 +35,7 @@ class Runs:
     """Runs of DTI Train on a host that stays, and on others that are killed.
 
     client: of the host that stays. checkpoint: the name of the small world. batch_size: the default makes steps that
-    take longer than a hundred times what their states take to write, so that each is written.
+    take longer than twenty times what their states take to write, so that each is written.
     """
 
     def __init__(self, client: Client, checkpoint: str, chance: random.Random, batch_size: int = 12) -> None:

@@ -186,6 +186,7 @@ def test_states_take_their_share_of_the_time(tmp_path: Path, monkeypatch: pytest
         now[0] += 1
 
     monkeypatch.setattr(state_folder, "save_state", slow)
+    monkeypatch.setattr(state_folder, "SHARE", 0.01)
     writer = StateWriter(tmp_path, NOW)
     written = []
     for step in range(1, 31):
