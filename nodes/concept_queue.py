@@ -126,8 +126,7 @@ class _Turn:
         mark = self._mark(images_digest(pictures, masks, captions, repeats))
         notes = {MARK: mark} if self._inputs["resume"] in SURE else {}
         run = run_training(self._inputs, pictures, captions, masks, node_id, repeats, heading, notes)
-        picture = run.watch.picture(self._inputs["vae"])
-        return TrainedConcept(run.saved.embedding, run.saved.trigger, picture, run.saved.path, run.message)
+        return TrainedConcept(run.saved.embedding, run.saved.trigger, run.picture, run.saved.path, run.message)
 
     def _from_file(self, embedding: ConceptEmbedding, path: Path) -> TrainedConcept:
         check_reload(self._inputs["clip"], embedding)

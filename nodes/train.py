@@ -138,8 +138,7 @@ class DTITrain(io.ComfyNode):
         run = run_training(one, pictures, captions, subjects, node_id, repeats)
         if run.saved.path is not None:
             cls._files.wrote(one["name"], [run.saved.path])
-        picture = run.watch.picture(one["vae"])
         message = run.message
         show_on_node(message, node_id)
-        loss = {"loss": run.losses}
-        return io.NodeOutput(run.saved.embedding, loss, run.saved.trigger, message, picture, ui=ui.PreviewText(message))
+        loss, saved = {"loss": run.losses}, run.saved
+        return io.NodeOutput(saved.embedding, loss, saved.trigger, message, run.picture, ui=ui.PreviewText(message))

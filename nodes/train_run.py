@@ -40,17 +40,17 @@ from .train_inputs import SCHEDULES, TEMPLATES
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What a run has left. losses: of all its steps. notes: what is to be said of it. watch: has its picture."""
+    """What a run has left. losses: of all its steps. notes: what is to be said of it. picture: `[1, H, W, 3]`."""
 
     saved: SavedResult
     losses: Sequence[float]
     notes: Sequence[str]
-    watch: RunWatch
+    picture: Tensor
 
     @property
     def message(self) -> str:
         """What is to be said at the end."""
-        return "\n".join(filter(None, [self.saved.message, *self.notes, self.watch.note]))
+        return "\n".join([self.saved.message, *self.notes])
 
 
 @dataclass(frozen=True)
@@ -180,6 +180,8 @@ def run_training(
             )
             result = report.finish(vectors)
     saved = save_result(one["clip"], result, overwrite)
+    picture = watch.picture(one["vae"])
+    # Only now: what is killed before would train all of it again.
     if saved.path is not None:
         kept.finish()
     if one["class_word"]:
@@ -187,7 +189,8 @@ def run_training(
         notes.append(f"Trained with the class word behind it: write {prompt!r} into prompts.")
     if validation is not None:
         notes += measured.notes()
-    return FinishedRun(saved, report.losses, [*kept.notes(), *report.notes(), *notes], watch)
+    notes = [*kept.notes(), *report.notes(), *notes, *filter(None, [watch.note])]
+    return FinishedRun(saved, report.losses, notes, picture)
 
 
 def config_of(inputs: Mapping[str, Any]) -> TrainingConfig:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from .config import TrainingConfig
@@ -15,8 +16,9 @@ from .state import TrainingState, load_state, save_state
 
 KEPT_STATES = 3
 KEPT_RUNS = 3
-# A state may take a hundredth of the time; of a run on a real model that is every step.
-SHARE = 0.01
+# A state may take a twentieth of the time; on a real model, whose steps take a second, that is every step, and a
+# hundredth of it.
+SHARE = 0.05
 
 # In the fingerprints of a run that was not all of one piece: what it went on from.
 ORIGIN = "the earlier run"
@@ -58,7 +60,10 @@ def resumption(folder: Path, now: Mapping[str, str], config: TrainingConfig, res
     if resume == "never":
         return scratch
     problems: list[str] = []
-    states = list(_last_states(folder, problems))
+    readable = _last_states(folder, problems)
+    states = list(islice(readable, 1))
+    unread = "".join(f"\n{problem}" for problem in problems)  # of runs newer than that
+    states += readable
     broken = "".join(f"\n{problem}" for problem in problems)
     for run, state in states:
         changed = differences(state.fingerprints, now)
@@ -67,6 +72,8 @@ def resumption(folder: Path, now: Mapping[str, str], config: TrainingConfig, res
             return Resumption(state, run, now, f"resumed at step {state.step}{broken}")
         if resume != "auto" and not [change for change in changed if not change.startswith(ORIGIN)]:
             return _continued(state, run, now, config, f"resumed at step {state.step}{broken}")
+    if resume == "auto" and unread and (not states or states[0][1].delivered):
+        return replace(scratch, note=f"trained from the start, as the run before cannot be read:{unread}")
     if not states and resume == "auto":
         return scratch
     if not states:
@@ -83,7 +90,9 @@ def resumption(folder: Path, now: Mapping[str, str], config: TrainingConfig, res
             "to 'despite changes' to go on with them, or to 'never' to train from the start."
         )
     if not state.delivered:
-        return replace(scratch, note=f"trained from the start, as the run that was stopped differs: {different}")
+        return replace(
+            scratch, note=f"trained from the start, as the run that was stopped differs: {different}{unread}"
+        )
     return scratch
 
 

@@ -134,6 +134,17 @@ def test_what_differs_is_named_and_wants_a_switch(client, checkpoint):
     assert steps_shown(run.events)[0] >= 3
 
 
+def test_images_changed_during_a_run_are_those_of_the_next(client, checkpoint):
+    few = {"steps": 12, "resolution": 128, "if_exists": "replace"}
+    client.run(graph_of(checkpoint, "undisturbed", **few))
+    graph = graph_of(checkpoint, "disturbed", **few)
+    client.run(graph, on_event=lambda event: steps_shown([event]) and client.add_input("noise/2.png", png(8)))
+    assert vectors(client, "disturbed") == vectors(client, "undisturbed")
+    again = client.run(graph)
+    assert steps_shown(again.events) and "resumed" not in said(again)
+    assert vectors(client, "disturbed") != vectors(client, "undisturbed")
+
+
 def test_nothing_to_resume_is_said_before_anything_is_loaded(client, checkpoint):
     with pytest.raises(HostError, match="There is no training state of this name"):
         client.run(graph_of(checkpoint, "unheard_of", resume="yes"))

@@ -219,6 +219,20 @@ def test_patches_of_other_packs(models, node_mode, place, patch, message):
     assert re.search(message, refused(model, models.clip))
 
 
+def test_stop_while_patches_are_tried_is_not_taken_for_their_fault(models, node_mode):
+    import comfy.model_management
+
+    def stop(q, k, v, extra_options):
+        comfy.model_management.interrupt_current_processing()
+        return q, k, v
+
+    model = models.model.clone()
+    model.set_model_patch(stop, "attn1_patch")
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        losses_and_gradients(model, models.clip)
+    comfy.model_management.interrupt_current_processing(False)
+
+
 def test_the_wrapper_around_a_pass_is_called_as_in_sampling(models, node_mode, plain):
     seen = []
 

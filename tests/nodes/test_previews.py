@@ -128,6 +128,17 @@ def test_the_picture_of_the_run_has_its_result_through_the_vae(models, run):
     assert ran.columns[-1].images[0].size == (64, 64)
 
 
+def test_stop_while_the_result_is_decoded_loses_nothing(models, run):
+    """The host hears Stop in every layer; what is saved by then would be trained again."""
+    import comfy.model_management
+
+    watch = run(1).watch
+    comfy.model_management.interrupt_current_processing()
+    assert watch.picture(models.vae).std() > 0 and watch.note == ""
+    with pytest.raises(comfy.model_management.InterruptProcessingException):  # by the next node
+        comfy.model_management.throw_exception_if_processing_interrupted()
+
+
 def test_memory_that_runs_out_in_a_preview_ends_the_previews_alone(models, run, monkeypatch, caplog):
     from dti_pack.nodes.host.training import previews
 

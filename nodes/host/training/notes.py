@@ -36,7 +36,7 @@ def training_notes(
     known: what is to be said anyway.
     """
     odd = [*picture_notes(pictures, crop), *mask_notes(pictures, masks), *_missing_embeddings(clip, captions)]
-    notes = [*known, *odd]
+    notes = [*known, *odd, *_hooks(clip)]
     for note in notes:
         log.warning("DTI: %s", note)
     if notes:
@@ -58,6 +58,18 @@ def _missing_embeddings(clip: CLIP, captions: Sequence[Sequence[str]]) -> list[s
                 "out. Check the name, or take it out of the caption."
             )
     return notes
+
+
+def _hooks(clip: CLIP) -> list[str]:
+    """A sentence on what a CLIP brings for the sampler alone."""
+    left_out = ["what they do to the model"] if clip.apply_hooks_to_conds else []
+    left_out += ["their schedule"] if clip.use_clip_schedule else []
+    if not left_out:
+        return []
+    return [
+        "The clip carries hooks (Set CLIP Hooks). Training is with what they do to the text encoders, but without "
+        f"{' and '.join(left_out)}: to train on a LoRA as a whole, use Load LoRA."
+    ]
 
 
 def _has_vectors(windows: Sequence[Sequence[tuple[Any, ...]]]) -> bool:

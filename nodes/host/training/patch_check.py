@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import comfy.model_management
 import torch
 from torch import Tensor
 
@@ -52,6 +53,8 @@ def _failure(patcher: ModelPatcher, patches: Sequence[Patch], conditioning: Cond
         try:
             # Half precision may need the one scale or the other.
             gradients = [_gradient(denoiser, conditioning, u, scale) for scale in {denoiser.loss_scale, 1.0}]
+        except comfy.model_management.InterruptProcessingException:  # an Exception in older hosts
+            raise
         except Exception as error:
             return error
         if not any(bool(torch.isfinite(gradient).all()) for gradient in gradients):

@@ -88,11 +88,18 @@ class Previews:
                 self._show("result", latents)
 
     def decode_result(self, vae: VAE) -> None:
-        """Show the result as the VAE decodes it. It may unload the model: to be called after the training."""
-        if self._result is not None:
+        """Show the result as the VAE decodes it. It may unload the model: to be called after the training.
+
+        Stop does not end the node any more, which has a result to hand on, but the workflow behind it.
+        """
+        if self._result is None:
+            return
+        try:
             with self._survived():
                 pixels: Tensor = vae.decode(self._result)
                 self.columns[-1] = PreviewColumn(self.columns[-1].label, [_image(one) for one in pixels])
+        except comfy.model_management.InterruptProcessingException:
+            comfy.model_management.interrupt_current_processing()
 
     @property
     def _is_on(self) -> bool:

@@ -120,6 +120,18 @@ def test_what_a_killed_run_left_is_removed_by_a_later_one(tmp_path: Path) -> Non
     assert sorted(os.listdir(tmp_path)) == [".dti-1.tmp", "dog.safetensors", "old.tmp"]
 
 
+def test_a_clock_that_goes_back_removes_nothing_of_others(tmp_path: Path) -> None:
+    recent = tmp_path / ".dti-1.tmp"
+    recent.touch()
+    os.utime(recent, (time.time() + 2 * ABANDONED_SECONDS,) * 2)
+    path = tmp_path / "dog.safetensors"
+    path.touch()
+    os.utime(path, (time.time() + 2 * ABANDONED_SECONDS,) * 2)
+    save_embedding(small(), path, overwrite=True)
+    assert recent.exists()
+    assert_same(load_embedding(path), small())
+
+
 def test_what_can_be_written_is_known_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder.safetensors").mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dti_core.methods import Options
+from dti_core.training import state as state_module
 from dti_core.training import state_folder
 from dti_core.training.state_folder import ORIGIN, StateWriter, resumption
 from tests.core.training.test_state import state
@@ -115,6 +117,45 @@ def test_an_unreadable_state_gives_way_to_the_one_before(tmp_path: Path) -> None
         resumption(tmp_path, NOW, CONFIG, "yes")
 
 
+@pytest.mark.parametrize("fault", ["truncated", "newer version", "not allowed"])
+def test_what_auto_cannot_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    """Somebody who presses Run again after Stop is not left to find out."""
+    last = tmp_path / "run-1" / "step-4.safetensors"
+    with monkeypatch.context() as patch:
+        patch.setattr(state_module, "VERSION", 2 if fault == "newer version" else 1)
+        write(tmp_path, 4)
+    if fault == "truncated":
+        last.write_bytes(last.read_bytes()[:-9])
+    if fault == "not allowed":
+        opened = state_module.safe_open
+
+        def open_others(path: Path, *rest: str) -> object:
+            if path == last:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return opened(path, *rest)
+
+        monkeypatch.setattr(state_module, "safe_open", open_others)
+    reason = {"truncated": "is truncated", "newer version": "version 2.*Update the pack", "not allowed": "ermission"}
+    found = resumption(tmp_path, NOW, CONFIG, "auto")
+    assert found.state is None
+    assert re.search(f"trained from the start, as the run before cannot be read:\n.*{reason[fault]}", found.note)
+    # A run that came to its end since: nothing is missing.
+    StateWriter(tmp_path, NOW).write(state(step=9, delivered=True))
+    assert resumption(tmp_path, NOW, CONFIG, "auto").note == ""
+
+
+def test_two_programs_that_go_on_with_one_run_leave_whole_states(tmp_path: Path) -> None:
+    write(tmp_path, 3)
+    first, second = (resumption(tmp_path, NOW, CONFIG, "auto") for _ in range(2))
+    assert first.run == second.run
+    writers = [StateWriter(tmp_path, NOW, found.run) for found in (first, second)]
+    for step in (4, 5, 6, 7):
+        writers[0].write(state(step=step))
+        if step % 2:
+            writers[1].write(state(step=step - 1))
+    assert resumption(tmp_path, NOW, CONFIG, "auto").state.step == 7
+
+
 def test_the_newest_is_told_by_its_number_and_not_by_a_clock(tmp_path: Path) -> None:
     write(tmp_path, 3, 4)
     write(tmp_path, 2)
@@ -147,6 +188,7 @@ def test_states_take_their_share_of_the_time(tmp_path: Path, monkeypatch: pytest
         now[0] += 1
 
     monkeypatch.setattr(state_folder, "save_state", slow)
+    monkeypatch.setattr(state_folder, "SHARE", 0.01)
     writer = StateWriter(tmp_path, NOW)
     written = []
     for step in range(1, 31):

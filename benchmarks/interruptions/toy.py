@@ -1,25 +1,16 @@
-# ruff: noqa: T201
-"""What a training loses when it is interrupted at any line of the package, or its process killed: one step at most.
+"""Interrupted at any line of the package, or killed: a toy model, whose steps take milliseconds.
 
-    python -m benchmarks.interruptions [--interruptions 100] [--kills 20] [--seed 0]
-
-in the repository's folder, with an environment that has torch. The model is a toy, so that steps take milliseconds and
-most of the time goes into what is tried here; the state is written after each step. Every run is resumed until it is
-done, and its vectors are then compared bit for bit with those of the run that was left alone.
+Most of the time goes into what is tried here; the state is written after each step.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -87,24 +78,15 @@ class InterruptionError(BaseException):
     """As of a Stop button that is looked at in every line."""
 
 
-@dataclass(frozen=True)
-class Count:
-    """interrupted: how often. lost: steps that were done and had to be done again, the most at once and in all.
-
-    equal: of so many runs that were resumed to their end, how many came to the vectors of the run left alone.
-    """
-
-    interrupted: int
-    most_lost: int
-    all_lost: int
-    runs: int
-    equal: int
-
-
 def config_of(number: int) -> TrainingConfig:
     """A recipe for each run; every method has its turn."""
     method = list(METHODS)[number % len(METHODS)]
     return TrainingConfig("dog", steps=STEPS, microbatch_size=3, seed=number, method=method)
+
+
+def left_alone(number: int) -> dict[str, Tensor]:
+    """The vectors of a run that nothing disturbs."""
+    return run(config_of(number), None, lambda step: None)
 
 
 def run(config: TrainingConfig, folder: Path | None, done: Callable[[int], object]) -> dict[str, Tensor]:
@@ -126,26 +108,6 @@ def run(config: TrainingConfig, folder: Path | None, done: Callable[[int], objec
     return train(words, Network(), images, config, on_step, method=method, resume=found.state)
 
 
-def counted(wanted: int, attempt: Callable[[int], tuple[list[int], dict[str, Tensor] | None]]) -> Count:
-    """Resume runs with `attempt` until so many attempts were interrupted.
-
-    attempt: is given the number of the run; the step from which it went on and those that were then done, and the
-    vectors where it came to the end.
-    """
-    lost, runs, equal, interrupted = [0], 0, 0, 0
-    while interrupted < wanted:
-        vectors, last = None, 0
-        while vectors is None:
-            steps, vectors = attempt(runs)
-            interrupted += vectors is None
-            if steps:
-                lost.append(last - steps[0])
-                last = steps[-1]
-        left_alone = run(config_of(runs), None, lambda step: None)
-        runs, equal = runs + 1, equal + all(torch.equal(vectors[key], rows) for key, rows in left_alone.items())
-    return Count(interrupted, max(lost), sum(lost), runs, equal)
-
-
 def interrupted_attempt(number: int, chance: random.Random, folder: Path) -> tuple[list[int], dict[str, Tensor] | None]:
     """Within this process, up to a line drawn by `chance`."""
     steps: list[int] = []
@@ -159,7 +121,7 @@ def interrupted_attempt(number: int, chance: random.Random, folder: Path) -> tup
 def killed_attempt(number: int, chance: random.Random, folder: Path) -> tuple[list[int], dict[str, Tensor] | None]:
     """In a process of its own, killed some milliseconds after a step drawn by `chance`."""
     result = folder / f"vectors_{number}.pt"
-    command = [sys.executable, "-m", "benchmarks.interruptions", "--child", str(number), str(folder / str(number))]
+    command = [sys.executable, "-m", "benchmarks.interruptions.toy", str(number), str(folder / str(number))]
     with subprocess.Popen([*command, str(result)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         steps = [int(process.stdout.readline())]
@@ -194,34 +156,8 @@ def interrupted_after(lines: int) -> Iterator[None]:
 
 def child(number: int, folder: Path, result: Path) -> None:
     """A process that says each step that is done before its state is written."""
-    torch.save(run(config_of(number), folder, lambda step: print(step, flush=True)), result)
-
-
-def main(arguments: Sequence[str] | None = None) -> dict[str, Count]:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--interruptions", type=int, default=100)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
-    if options.child:
-        child(int(options.child[0]), Path(options.child[1]), Path(options.child[2]))
-        return {}
-    chance, counts = random.Random(options.seed), {}
-    print(
-        "| | how many | most steps lost at once | steps lost in all | runs resumed to their end | equal, bit for bit |"
-    )
-    print("| --- | --- | --- | --- | --- | --- |")
-    for name, wanted, attempt in (
-        ("interrupted at any line", options.interruptions, interrupted_attempt),
-        ("process killed", options.kills, killed_attempt),
-    ):
-        with tempfile.TemporaryDirectory() as folder:
-            count = counted(wanted, partial(attempt, chance=chance, folder=Path(folder)))
-        print("|", " | ".join(map(str, (name, *astuple(count)))), "|")
-        counts[name] = count
-    return counts
+    torch.save(run(config_of(number), folder, lambda step: print(step, flush=True)), result)  # noqa: T201
 
 
 if __name__ == "__main__":
-    main()
+    child(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
