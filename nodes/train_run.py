@@ -20,6 +20,7 @@ from .host.embeddings.saving import free_name
 from .host.encoder_probe import EncoderProbe
 from .host.node_text import show_on_node
 from .host.training.checks import check_concept
+from .host.training.family import resolution_notes, training_resolution
 from .host.training.kept_state import kept_state, states_folder
 from .host.training.memory import plan_memory
 from .host.training.notes import training_notes
@@ -29,6 +30,7 @@ from .host.training.run_report import RunReport
 from .host.training.run_watch import RunWatch
 from .host.training.session import training_session
 from .host.training.text_encoder import check_fits
+from .host.training.trainable import check_trainable
 from .host.training.vae import encode_images
 from .run_picture.history import RunHistory
 from .train_inputs import TEMPLATES
@@ -59,6 +61,8 @@ def run_training(
     Raises ValueError for what cannot be trained with, before the first step, and the host's interrupt at Stop.
     """
     config = config_of(one)
+    check_trainable(one["model"], one["clip"])
+    one = {**one, "resolution": training_resolution(one["model"], one["resolution"])}
     if one["templates"] not in TEMPLATES:
         raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
     check_concept(one["clip"], config.initializer, config.n_vectors)
@@ -88,7 +92,8 @@ def run_training(
 
     weight = one["background_weight"]
     data = encode_images(one["vae"], pictures, one["resolution"], by_image, masks, weight, one["mirror"])
-    notes = training_notes(one["clip"], pictures, by_image, one["resolution"], node_id, masks)
+    about_model = resolution_notes(one["model"], one["resolution"])
+    notes = training_notes(one["clip"], pictures, by_image, one["resolution"], node_id, masks, about_model)
     states = None
     if config.method == "CrossInit" and one["start_from"] is None:
         states = EncoderProbe(one["clip"]).last_hidden_states(config.initializer)

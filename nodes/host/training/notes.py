@@ -28,9 +28,11 @@ def training_notes(
     resolution: int,
     node_id: str,
     masks: Sequence[Tensor] = (),
+    about_model: Sequence[str] = (),
 ) -> list[str]:
     """Find what is odd, log it, show it on the node, and return it for the text that the node ends with."""
-    notes = [*picture_notes(pictures, resolution), *mask_notes(pictures, masks), *_missing_embeddings(clip, captions)]
+    about_images = [*picture_notes(pictures, resolution), *mask_notes(pictures, masks)]
+    notes = [*about_model, *about_images, *_missing_embeddings(clip, captions)]
     for note in notes:
         log.warning("DTI: %s", note)
     if notes:

@@ -1,0 +1,52 @@
+"""What was found of each family on each host, kept beside the code so that one host's runs leave the other's alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.families.checks import Cell
+
+FOLDER = Path(__file__).with_name("found")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A family's row: its title, and a cell for each column that was checked."""
+
+    title: str
+    cells: Mapping[str, Cell]
+
+
+def read_notes() -> dict[str, dict[str, Found]]:
+    """By host version, by family."""
+    return {file.stem: _read(file) for file in sorted(FOLDER.glob("*.json"), key=lambda file: _number(file.stem))}
+
+
+def write_notes(version: str, found: Mapping[str, Found]) -> None:
+    """Add rows to those of a host."""
+    FOLDER.mkdir(exist_ok=True)
+    file = FOLDER / f"{version}.json"
+    rows = {**(_read(file) if file.is_file() else {}), **found}
+    raw = {
+        name: {
+            "title": row.title,
+            **{column: [cell.works, cell.said] for column, cell in row.cells.items()},
+        }
+        for name, row in rows.items()
+    }
+    file.write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
+
+
+def _read(file: Path) -> dict[str, Found]:
+    raw = json.loads(file.read_text(encoding="utf-8"))
+    return {
+        name: Found(row["title"], {column: Cell(*cell) for column, cell in row.items() if column != "title"})
+        for name, row in raw.items()
+    }
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))

@@ -1,0 +1,72 @@
+# ruff: noqa: T201
+"""What DTI Train says to each family that a ComfyUI knows, without weights: a line of JSON each.
+
+    python -m benchmarks.families.others --comfyui PATH
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from comfy_host.in_process import use_host
+
+# The host loads these from files of their own, and their entry does not say which they are.
+TEXT_ENCODERS = {
+    "HiDream": ("comfy.text_encoders.hidream", "hidream_clip"),
+    "Flux2": ("comfy.text_encoders.flux", "flux2_te"),
+}
+
+
+def models_of(kind: Any) -> tuple[Any, Any]:
+    """A MODEL without a network and a CLIP on the meta device, for an entry of the host's list of families."""
+    config = kind({"in_channels": 4, **kind.unet_config, "disable_unet_model_creation": True})
+    model = config.get_model({}, "")
+    patcher = SimpleNamespace(model=model, object_patches={}, get_model_object=lambda name: getattr(model, name))
+    encoders = _encoders(kind, config)
+    return patcher, None if encoders is None else SimpleNamespace(cond_stage_model=encoders)
+
+
+def _encoders(kind: Any, config: Any) -> Any:
+    target = config.clip_target({})
+    if target is not None:
+        return target.clip(device="meta", dtype=torch.float16, model_options={})
+    if kind.__name__ not in TEXT_ENCODERS:
+        return None
+    import importlib
+
+    module, function = TEXT_ENCODERS[kind.__name__]
+    return getattr(importlib.import_module(module), function)()(device="meta", dtype=torch.float16, model_options={})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--comfyui", type=Path, required=True)
+    options = parser.parse_args()
+    use_host(options.comfyui, cpu=not torch.cuda.is_available())
+    logging.disable(logging.WARNING)
+    import comfy.supported_models
+    from dti_pack.nodes.host.training.trainable import check_trainable  # type: ignore[import-not-found]
+
+    for kind in comfy.supported_models.models:
+        try:
+            models = models_of(kind)
+        except Exception as error:  # an entry that cannot be built without its weights
+            print(json.dumps({"family": kind.__name__, "unknown": f"{type(error).__name__}: {error}"}), flush=True)
+            continue
+        try:
+            check_trainable(*models)
+            said = ""
+        except ValueError as error:
+            said = str(error)
+        print(json.dumps({"family": kind.__name__, "said": said}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
