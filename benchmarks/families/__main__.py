@@ -11,12 +11,13 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.families.checks import Cell, Concept, add_images, run_checks
 from benchmarks.families.gradient import TOLERANCE
-from benchmarks.families.notes import Found, read_notes, write_notes
+from benchmarks.families.notes import Found, Notes, read_notes, write_notes
 from benchmarks.families.page import PAGE, page
 from benchmarks.small_checkpoints import SMALL_FAMILIES, SMALL_SDXL, family_checkpoints
 from comfy_host.client import Client
@@ -26,19 +27,28 @@ from comfy_host.process import host_variables, make_base, running_host
 
 def gradients(tree: Path, python: Path, folder: Path, names: Sequence[str]) -> dict[str, Cell]:
     """The finite differences of each family, in one process of the host's Python."""
-    command = [str(python), "-m", "benchmarks.families.gradient", str(folder), *names, "--comfyui", str(tree)]
-    result = subprocess.run(command, cwd=REPO, env=host_variables(), capture_output=True, text=True, errors="replace")
-    lines = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
-    if result.returncode != 0:
-        raise SystemExit(f"The gradients failed:\n{result.stderr}")
+    lines = _lines(python, "gradient", str(folder), *names, "--comfyui", str(tree))
     return {line["family"]: _gradient_cell(line) for line in lines}
 
 
-def _gradient_cell(line: dict[str, object]) -> Cell:
+def refused(tree: Path, python: Path) -> dict[str, str | None]:
+    """By family of the host, why it is refused."""
+    return {line["family"]: line["reason"] for line in _lines(python, "others", "--comfyui", str(tree))}
+
+
+def _lines(python: Path, module: str, *arguments: str) -> list[dict[str, Any]]:
+    """What a module of this package writes as JSON, in a process of the host's Python."""
+    command = [str(python), "-m", f"benchmarks.families.{module}", *arguments]
+    result = subprocess.run(command, cwd=REPO, env=host_variables(), capture_output=True, text=True, errors="replace")
+    if result.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} failed:\n{result.stderr}")
+    return [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+
+
+def _gradient_cell(line: Mapping[str, Any]) -> Cell:
     if "error" in line:
-        return Cell(False, str(line["error"]))
+        return Cell(False, line["error"])
     ratios = line["ratios"]
-    assert isinstance(ratios, dict)
     said = ", ".join(f"{key} {ratio:.3f}" for key, ratio in ratios.items())
     return Cell(all(abs(ratio - 1) <= TOLERANCE for ratio in ratios.values()), said)
 
@@ -49,6 +59,7 @@ def check(tree: Path, python: Path, names: Sequence[str], base: Path) -> None:
     make_base(base, packs=[SMALL_SDXL, SMALL_FAMILIES])
     checkpoints = base / "models" / "checkpoints"
     known = family_checkpoints(tree, python, checkpoints, *names)
+    write_notes(version, Notes(refused=refused(tree, python)))
     slopes = gradients(tree, python, checkpoints, list(known))
     with running_host(tree, python, base) as host, Client(host) as client:
         add_images(client)
@@ -57,7 +68,7 @@ def check(tree: Path, python: Path, names: Sequence[str], base: Path) -> None:
             cells = dict(run_checks(client, concept, family["encoders"]))
             if cells["trains"].works:
                 cells["gradient"] = slopes[name]
-            write_notes(version, {name: Found(family["title"], cells)})
+            write_notes(version, Notes({name: Found(family["title"], cells)}))
             print(name, {column: cell.works for column, cell in cells.items()}, flush=True)
 
 

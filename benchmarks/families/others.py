@@ -1,5 +1,5 @@
 # ruff: noqa: T201
-"""What DTI Train says to each family that a ComfyUI knows, without weights: a line of JSON each.
+"""Why DTI Train refuses each family that a ComfyUI knows, told without weights: a line of JSON each.
 
     python -m benchmarks.families.others --comfyui PATH
 """
@@ -50,22 +50,18 @@ def main() -> None:
     parser.add_argument("--comfyui", type=Path, required=True)
     options = parser.parse_args()
     use_host(options.comfyui, cpu=not torch.cuda.is_available())
-    logging.disable(logging.WARNING)
+    logging.disable(logging.WARNING)  # the host says what each family is
     import comfy.supported_models
-    from dti_pack.nodes.host.training.trainable import check_trainable  # type: ignore[import-not-found]
+    from dti_pack.nodes.host.training.family import family_name  # type: ignore[import-not-found]
+    from dti_pack.nodes.host.training.trainable import objection  # type: ignore[import-not-found]
 
     for kind in comfy.supported_models.models:
         try:
-            models = models_of(kind)
-        except Exception as error:  # an entry that cannot be built without its weights
-            print(json.dumps({"family": kind.__name__, "unknown": f"{type(error).__name__}: {error}"}), flush=True)
+            model, clip = models_of(kind)
+        except Exception:  # what the host cannot build without weights
+            logging.exception("%s", kind.__name__)
             continue
-        try:
-            check_trainable(*models)
-            said = ""
-        except ValueError as error:
-            said = str(error)
-        print(json.dumps({"family": kind.__name__, "said": said}), flush=True)
+        print(json.dumps({"family": family_name(model), "reason": objection(model, clip)}), flush=True)
 
 
 if __name__ == "__main__":

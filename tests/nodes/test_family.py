@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,12 @@ def host_models(load_models):
 
     from benchmarks.families.others import models_of
 
-    return lambda name: models_of(getattr(comfy.supported_models, name))
+    def of(name):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the host's own code says
+            return models_of(getattr(comfy.supported_models, name))
+
+    return of
 
 
 @pytest.mark.parametrize(

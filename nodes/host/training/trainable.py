@@ -35,12 +35,13 @@ LATENTS = {
 
 def check_trainable(model: ModelPatcher, clip: CLIP | None) -> None:
     """Raise ValueError for a family on which DTI does not train; the message names it and says why."""
-    reason = _objection(model, clip)
+    reason = objection(model, clip)
     if reason is not None:
         raise ValueError(f"DTI Train cannot train on {family_name(model)}: {reason}. {ADVICE}")
 
 
-def _objection(model: ModelPatcher, clip: CLIP | None) -> str | None:
+def objection(model: ModelPatcher, clip: CLIP | None) -> str | None:
+    """Why DTI does not train on it; None where nothing is known against it."""
     dimensions = getattr(model.model.latent_format, "latent_dimensions", 2)
     if dimensions != 2:
         return LATENTS.get(dimensions, f"its latents have {dimensions} dimensions")
