@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import logging
 from pathlib import Path
@@ -17,9 +18,10 @@ import torch
 
 from comfy_host.in_process import use_host
 
-# The host loads these from files of their own, and their entry does not say which they are.
+# The host loads these from files of their own, or as many of them as a file has.
 TEXT_ENCODERS = {
     "HiDream": ("comfy.text_encoders.hidream", "hidream_clip"),
+    "SD3": ("comfy.text_encoders.sd3_clip", "sd3_clip"),
     "Flux2": ("comfy.text_encoders.flux", "flux2_te"),
 }
 
@@ -34,15 +36,15 @@ def models_of(kind: Any) -> tuple[Any, Any]:
 
 
 def _encoders(kind: Any, config: Any) -> Any:
-    target = config.clip_target({})
-    if target is not None:
-        return target.clip(device="meta", dtype=torch.float16, model_options={})
-    if kind.__name__ not in TEXT_ENCODERS:
-        return None
-    import importlib
-
-    module, function = TEXT_ENCODERS[kind.__name__]
-    return getattr(importlib.import_module(module), function)()(device="meta", dtype=torch.float16, model_options={})
+    if kind.__name__ in TEXT_ENCODERS:
+        module, function = TEXT_ENCODERS[kind.__name__]
+        encoders = getattr(importlib.import_module(module), function)()
+    else:
+        target = config.clip_target({})
+        if target is None:
+            return None
+        encoders = target.clip
+    return encoders(device="meta", dtype=torch.float16, model_options={})
 
 
 def main() -> None:

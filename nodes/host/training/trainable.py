@@ -66,7 +66,7 @@ def _encoders_objection(clip: CLIP) -> str | None:
         if isinstance(encoder, SDClipModel)
     }
     if not encoders:
-        return f"its text encoder {type(clip.cond_stage_model).__name__} has no table of token embeddings"
+        return f"its text encoder {type(clip.cond_stage_model).__name__} is none of ComfyUI's with a table of tokens"
     other = [key for key, encoder in encoders.items() if not _is_trainable(encoder)]
     if not other:
         return None
