@@ -1,6 +1,7 @@
 # ruff: noqa: T201
 """Checks every small family in a ComfyUI, notes what was found, and writes docs/families.md from all notes.
 
+Run it in the repository's folder:
     python -m benchmarks.families --comfyui PATH [FAMILY ...]
 """
 

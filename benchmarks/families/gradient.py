@@ -1,6 +1,7 @@
 # ruff: noqa: T201
 """The gradient of a family's vectors against finite differences, in the process of a ComfyUI: a line of JSON each.
 
+Run it in the repository's folder with the host's Python:
     python -m benchmarks.families.gradient FOLDER FAMILY ... --comfyui PATH
 """
 

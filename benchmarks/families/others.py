@@ -1,6 +1,7 @@
 # ruff: noqa: T201
 """Why DTI Train refuses each family that a ComfyUI knows, told without weights: a line of JSON each.
 
+Run it in the repository's folder with the host's Python:
     python -m benchmarks.families.others --comfyui PATH
 """
 
