@@ -88,7 +88,7 @@ def run_training(
         wanted=one["memory_plan"].removeprefix("auto"),
     )
     config = replace(config, microbatch_size=memory.plan.microbatch_size)
-    show_on_node(str(memory), node_id)
+    show_on_node(f"resolution {one['resolution']}; {memory}", node_id)
 
     weight = one["background_weight"]
     data = encode_images(one["vae"], pictures, one["resolution"], by_image, masks, weight, one["mirror"])

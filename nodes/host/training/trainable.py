@@ -23,6 +23,7 @@ TRAINABLE_ENCODERS = frozenset({comfy.clip_model.__name__})
 # Families of which nothing else says that there is nothing to train.
 OTHER_REASONS = {
     "SD_X4Upscaler": "it enlarges an image that it is given",
+    "SAM3": "it finds objects in images and generates none",
     "Stable_Cascade_B": "it works out what another model has decided",
     "Stable_Cascade_C": "its stages were never tried here",
 }
