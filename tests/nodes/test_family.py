@@ -83,3 +83,18 @@ def test_resolution_that_suits_the_model(host_models, name, kind, native, resolu
     assert resolution_notes(model, resolution) == resolution_notes(model, 64) == []
     (note,) = resolution_notes(model, 3 * native // 2)
     assert f"trained on images of {native} pixels" in note
+
+
+def test_a_network_without_a_middle_is_counted_like_others(comfy_modules):
+    """KOALA's."""
+    import torch
+    from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+    from dti_pack.nodes.host.training.footprint import footprint_of
+    from small_families.sdxl import KOALA
+
+    with torch.device("meta"):
+        whole, without = (UNetModel(**{**KOALA, "transformer_depth_middle": depth}) for depth in (-1, -2))
+    counted = [footprint_of(network, torch.nn.Identity(), 128, 1, 2) for network in (whole, without)]
+    assert without.middle_block is None
+    assert counted[1].transformer == counted[0].transformer > 0
+    assert 0 < counted[1].residual < counted[0].residual
