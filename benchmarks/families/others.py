@@ -22,15 +22,22 @@ from comfy_host.in_process import use_host
 # The host loads these from files of their own, or as many of them as a file has.
 TEXT_ENCODERS = {
     "HiDream": ("comfy.text_encoders.hidream", "hidream_clip"),
+    "ACEStep15": ("comfy.text_encoders.ace15", "te"),
     "SD3": ("comfy.text_encoders.sd3_clip", "sd3_clip"),
+    "Lens": ("comfy.text_encoders.gpt_oss", "lens_te"),
     "Flux2": ("comfy.text_encoders.flux", "flux2_te"),
 }
+# Of the network, what some entries ask for.
+SIZES = {"in_channels": 4, "hidden_size": 3072}
 
 
 def models_of(kind: Any) -> tuple[Any, Any]:
     """A MODEL without a network and a CLIP on the meta device, for an entry of the host's list of families."""
-    config = kind({"in_channels": 4, **kind.unet_config, "disable_unet_model_creation": True})
-    model = config.get_model({}, "")
+    config = kind({**SIZES, **kind.unet_config, "disable_unet_model_creation": True})
+    try:
+        model = config.get_model({}, "")
+    except (KeyError, RuntimeError):  # it takes weights to build it
+        model = SimpleNamespace(model_config=config, latent_format=config.latent_format)
     patcher = SimpleNamespace(model=model, object_patches={}, get_model_object=lambda name: getattr(model, name))
     encoders = _encoders(kind, config)
     return patcher, None if encoders is None else SimpleNamespace(cond_stage_model=encoders)
@@ -61,8 +68,8 @@ def main() -> None:
     for kind in comfy.supported_models.models:
         try:
             model, clip = models_of(kind)
-        except Exception:  # what the host cannot build without weights
-            logging.exception("%s", kind.__name__)
+        except Exception:  # whatever else the host takes from weights
+            logging.exception("%s is left out", kind.__name__)
             continue
         print(json.dumps({"family": family_name(model), "reason": objection(model, clip)}), flush=True)
 

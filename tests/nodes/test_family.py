@@ -37,6 +37,8 @@ def test_clip_families_are_trainable(host_models, name):
     [
         ("WAN21_T2V", "train on Wan: its latents have a time axis"),
         ("Hunyuan3Dv2", "train on Hunyuan3Dv2: its latents are no images"),
+        ("StableAudio", "train on StableAudio: its latents are no images"),
+        ("Stable_Zero123", "train on Stable Zero123: it comes without text encoders"),
         ("SVD_img2vid", "train on Stable Video Diffusion: it comes without text encoders"),
         ("SD_X4Upscaler", "train on SD X4Upscaler: it enlarges an image"),
         ("LotusD", "train on LotusD: its sampling is .*IMG_TO_IMG"),
