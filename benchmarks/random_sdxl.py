@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-# Mean row norms of the real CLIP-L and OpenCLIP bigG token tables.
-TOKEN_NORMS = {"conditioner.embedders.0.": 0.39, "conditioner.embedders.1.": 0.45}
+# Mean row norms of the real CLIP-L and OpenCLIP bigG token tables; of other encoders, CLIP-L's.
+TOKEN_NORMS = {"conditioner.embedders.0.": 0.39, "conditioner.embedders.1.": 0.45, "": 0.39}
 POSITION_STD = 0.01
 PIECE = 1 << 24  # values drawn at a time
-DTYPE_NAMES = {torch.float16: "F16", torch.float32: "F32", torch.int64: "I64"}
+DTYPE_NAMES = {torch.float16: "F16", torch.float32: "F32", torch.int64: "I64", torch.uint8: "U8"}
 
 
 def layout(
@@ -30,7 +30,7 @@ def layout(
 def mean_and_std(name: str, shape: torch.Size) -> tuple[float, float]:
     """How the weight of that name is drawn: at the scale that lets signals and gradients through."""
     if len(shape) < 2:  # a norm's scale, or a bias
-        return (1.0 if name.endswith("weight") else 0.0), 0.0
+        return (1.0 if name.endswith(("weight", "scale")) else 0.0), 0.0
     if "token_embedding" in name:
         return 0.0, next(norm for part, norm in TOKEN_NORMS.items() if part in name) / shape[1] ** 0.5
     if "position" in name:

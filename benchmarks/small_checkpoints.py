@@ -1,16 +1,19 @@
-"""The small SDXL checkpoints, made by the host's own Python where they are wanted; standard library only."""
+"""The small checkpoints, made by the host's own Python where they are wanted; standard library only."""
 
 import hashlib
+import json
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from comfy_host.environment import SetupError
 from comfy_host.process import host_variables
 
 BENCHMARKS = Path(__file__).resolve().parent
 SMALL_SDXL = BENCHMARKS / "small_sdxl"
+SMALL_FAMILIES = BENCHMARKS / "small_families"
 SMALL_WORLD = BENCHMARKS / "small_world" / "small_world.safetensors"
 
 
@@ -18,6 +21,15 @@ def random_checkpoint(tree: Path, python: Path, file: Path, *options: str) -> No
     """Write the small SDXL with random weights to the file, unless it is there."""
     if not file.is_file():
         _benchmark(python, [str(SMALL_SDXL / "random_checkpoint.py"), str(file), *options], tree)
+
+
+def family_checkpoints(tree: Path, python: Path, folder: Path, *names: str) -> dict[str, dict[str, Any]]:
+    """A checkpoint of each of these small families, or of all, in the folder; written there unless it is there.
+
+    Returns by name its title, the initializer to train from and the keys of its text encoders.
+    """
+    said = _benchmark(python, [str(SMALL_FAMILIES / "random_checkpoint.py"), str(folder), *names], tree)
+    return dict(json.loads(said))
 
 
 def small_world(tree: Path, python: Path, folder: Path) -> Path:
@@ -51,8 +63,8 @@ def learning_by_inversion(
     log.unlink()
 
 
-def _benchmark(python: Path, arguments: Sequence[str], tree: Path) -> None:
-    """Run something of the benchmarks folder with ComfyUI on the path."""
+def _benchmark(python: Path, arguments: Sequence[str], tree: Path) -> str:
+    """Run something of the benchmarks folder with ComfyUI on the path; what it writes last, in a line."""
     result = subprocess.run(
         [str(python), *arguments],
         cwd=BENCHMARKS,
@@ -64,3 +76,4 @@ def _benchmark(python: Path, arguments: Sequence[str], tree: Path) -> None:
     )
     if result.returncode != 0:
         raise SetupError(f"{' '.join(arguments)} failed:\n{result.stdout}")
+    return result.stdout.strip().rpartition("\n")[2]

@@ -12,7 +12,7 @@ RECIPE = {
     "captions": "",
     "steps": 400,
     "batch_size": 4,
-    "resolution": 768,
+    "resolution": 0,
     "seed": 42,
     "learning_rate": 0.04,
     "kappa": 0.0001,

@@ -92,12 +92,12 @@ def train_inputs() -> list[Any]:
         ),
         io.Int.Input(
             "resolution",
-            default=768,
-            min=64,
+            default=0,
+            min=0,
             max=2048,
             step=64,
-            tooltip="Images are scaled so that their short side has this many pixels. 768 suits SDXL; lower "
-            "saves memory and time.",
+            tooltip="Images are scaled so that their short side has this many pixels. 0: what suits the model, "
+            "768 for SDXL, 512 for SD 1.5. Lower saves memory and time.",
         ),
         io.Int.Input(
             "seed",

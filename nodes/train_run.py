@@ -23,6 +23,7 @@ from .host.embeddings.saving import free_name
 from .host.encoder_probe import EncoderProbe
 from .host.node_text import show_on_node
 from .host.training.checks import check_concept
+from .host.training.family import resolution_notes, training_resolution
 from .host.training.held_out import HeldOutLoss
 from .host.training.kept_state import kept_state, states_folder
 from .host.training.memory import plan_memory
@@ -33,6 +34,7 @@ from .host.training.run_report import RunReport
 from .host.training.run_watch import RunWatch
 from .host.training.session import training_session
 from .host.training.text_encoder import check_fits
+from .host.training.trainable import check_trainable
 from .host.training.vae import encode_images
 from .run_picture.history import RunHistory
 from .train_inputs import SCHEDULES, TEMPLATES
@@ -75,8 +77,9 @@ def planned_run(
 ) -> PlannedRun:
     """Raises ValueError for what cannot be trained with; arguments as those of `run_training`."""
     config = config_of(one)
+    check_trainable(one["model"], one["clip"])
     check_validation(one["held_out"], one["validate_every"], one["patience"])
-    crop = Crop(one["resolution"], one["crop"], one["random_crop"])
+    crop = Crop(training_resolution(one["model"], one["resolution"]), one["crop"], one["random_crop"])
     shares = drawn_by(repeats, n_pictures)
     if one["templates"] not in TEMPLATES:
         raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
@@ -113,6 +116,7 @@ def run_training(
     """
     planned = planned_run(one, len(pictures), captions, repeats)
     config, by_image, crop, shares = planned.config, planned.captions, planned.crop, planned.shares
+    one = {**one, "resolution": crop.resolution}
     n_texts = len({caption for several in by_image for caption in several}) + bool(config.options.caption_dropout)
     overwrite = one["if_exists"] == "replace"
 
@@ -126,10 +130,10 @@ def run_training(
         wanted=one["memory_plan"].removeprefix("auto"),
     )
     config = replace(config, microbatch_size=memory.plan.microbatch_size)
-    show_on_node(f"{heading}{memory}", node_id)
+    show_on_node(f"{heading}resolution {crop.resolution}; {memory}", node_id)
 
     numbers = held_out_numbers(len(pictures), one["held_out"])
-    known = held_out_notes(len(pictures), one["held_out"])
+    known = [*resolution_notes(one["model"], crop.resolution), *held_out_notes(len(pictures), one["held_out"])]
     notes = training_notes(one["clip"], pictures, by_image, crop, node_id, masks, known)
     weight = one["background_weight"]
     asked = (one["mirror"], crop.shape, crop.room)

@@ -25,6 +25,7 @@ def clip(comfy_modules):
     with torch.inference_mode():
         clip = comfy.sd.CLIP(
             SimpleNamespace(params={}, clip=SD1ClipModel, tokenizer=SD1Tokenizer),
+            embedding_directory=["as loaders give it, but empty"],
             tokenizer_data={"clip_l_tokenizer_class": partial(SDTokenizer, embedding_size=WIDTH)},
             model_options={"clip_l_model_config": SMALL, "dtype": torch.float32},
         )
@@ -116,7 +117,7 @@ def test_encoders_that_the_clip_lacks_are_named_and_kept(clip, embeddings, shown
 
 
 @pytest.mark.parametrize("name", ["M\u00fcller", "\u72ac", "\u0441/\u043e", "\u0939\u093f\u0902", "\U0001f436"])
-def test_names_of_any_script_reach_a_prompt(clip, tmp_path, name):
+def test_names_of_any_script_reach_a_prompt(clip, tmp_path, monkeypatch, name):
     """The file is found by the host itself, with a weight too."""
     from dti_pack.dti_core.embedding import ConceptEmbedding
     from dti_pack.dti_core.files.embedding_file import save_embedding
@@ -124,10 +125,35 @@ def test_names_of_any_script_reach_a_prompt(clip, tmp_path, name):
 
     save_embedding(ConceptEmbedding(name, {"clip_l": rows(1, WIDTH)}), tmp_path / f"{name}.safetensors")
     tokenizer = clip.tokenizer.clip_l
-    tokenizer.embedding_directory = [str(tmp_path)]
-    try:
-        for prompt in (f"a photo of{trigger(name)}now", f"a photo of (embedding:{name}:1.3) now", f"embedding:{name}"):
-            (window,) = tokenizer.tokenize_with_weights(prompt)
-            assert sum(torch.is_tensor(token) for token, _ in window) == 1, prompt
-    finally:
-        tokenizer.embedding_directory = None
+    monkeypatch.setattr(tokenizer, "embedding_directory", [str(tmp_path)])
+    for prompt in (f"a photo of{trigger(name)}now", f"a photo of (embedding:{name}:1.3) now", f"embedding:{name}"):
+        (window,) = tokenizer.tokenize_with_weights(prompt)
+        assert sum(torch.is_tensor(token) for token, _ in window) == 1, prompt
+
+
+def test_a_tokenizer_that_reads_no_files(clip, embeddings, shown, monkeypatch, node_mode):
+    """As Gemma's and others of the host: there `embedding:` alone is plain text, and every node says so."""
+    from comfy_execution.graph_utils import ExecutionBlocker
+    from dti_pack.dti_core.embedding import ConceptEmbedding
+    from dti_pack.nodes.host.embeddings.saved_result import save_result
+    from dti_pack.nodes.load_embedding import DTILoadEmbedding
+
+    monkeypatch.setattr(clip.tokenizer.clip_l, "embedding_directory", None)
+    saved = save_result(clip, ConceptEmbedding("dog", {"clip_l": rows(2, WIDTH)}), replace=False)
+    assert saved.path == embeddings / "dog.safetensors"
+    assert isinstance(saved.trigger, ExecutionBlocker)
+    assert "Typing embedding:dog is not enough with this model: its clip_l reads no embedding files." in saved.message
+    embedding, knowing, trigger, _ = DTILoadEmbedding.execute("dog.safetensors", clip).result
+    assert trigger != " embedding:dog "
+    assert "use the trigger and clip of this node" in shown[-1]
+    tokens = [token for token, _ in knowing.tokenize(f"a{trigger}b")["l"][0] if torch.is_tensor(token)]
+    torch.testing.assert_close(torch.stack(tokens), embedding.vectors["clip_l"])
+    assert not any(torch.is_tensor(token) for token, _ in clip.tokenize("a embedding:dog b")["l"][0])
+
+
+def test_files_of_other_families_are_refused_by_name(clip, embeddings, shown, node_mode):
+    from dti_pack.nodes.load_embedding import DTILoadEmbedding
+
+    save_file({"emb_params": rows(1, 1024)}, embeddings / "sd2.safetensors")
+    with pytest.raises(ValueError, match=r"'sd2' is for SD2 \(clip_h 1024\), but this model .*needs clip_l 64"):
+        DTILoadEmbedding.execute("sd2.safetensors", clip)

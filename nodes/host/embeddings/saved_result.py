@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ....dti_core.embedding import ConceptEmbedding
 from ...prompt_name import trigger
-from ..prompt.outputs import no_trigger
+from ..prompt.outputs import deaf_encoders, no_trigger
 from .saving import check_reload, keep
 
 if TYPE_CHECKING:
@@ -45,4 +45,10 @@ def save_result(clip: CLIP, embedding: ConceptEmbedding, replace: bool) -> Saved
     message = f"saved to {path}"
     if embedding.name != wanted:
         message += f"\n{wanted!r} was taken while this trained"
+    if deaf := deaf_encoders(clip):
+        message += (
+            f"\nTyping embedding:{embedding.name} is not enough with this model: its {' and '.join(deaf)} reads no "
+            "embedding files. Use Load DTI Embedding, and connect both its clip and its trigger to the prompt."
+        )
+        return SavedResult(embedding, no_trigger(message), message, path)
     return SavedResult(embedding, trigger(embedding.name), message, path)

@@ -93,9 +93,12 @@ def keep(embedding: ConceptEmbedding, replace: bool) -> tuple[ConceptEmbedding, 
 
 
 def check_reload(clip: CLIP, embedding: ConceptEmbedding) -> None:
-    """Read the saved embedding as a prompt would, encoder by encoder. Raises RuntimeError where it differs."""
+    """Read the saved embedding as a prompt would, encoder by encoder. Raises RuntimeError where it differs.
+
+    Tokenizers that look for no files leave that to Load DTI Embedding, which looks in the host's folders.
+    """
     for key, tokenizer in sub_tokenizers(clip).items():
-        _check_reads(embedding, tokenizer.embedding_directory, key)
+        _check_reads(embedding, tokenizer.embedding_directory or folder_paths.get_folder_paths("embeddings"), key)
 
 
 def check_prompt_reads(embedding: ConceptEmbedding) -> None:

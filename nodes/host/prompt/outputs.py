@@ -9,7 +9,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from ....dti_core.embedding import ConceptEmbedding
 from ...prompt_name import trigger
 from ..embeddings.folder import prompt_reads
-from ..training.text_encoder import check_fits
+from ..training.text_encoder import check_fits, sub_tokenizers
 from .clip import clip_with_embedding
 from .trigger_wiring import prompts_that_miss_it
 
@@ -41,12 +41,17 @@ def prompt_outputs(clip: CLIP | None, embedding: ConceptEmbedding) -> tuple[obje
 
 def file_outputs(clip: CLIP | None, embedding: ConceptEmbedding) -> tuple[object, object]:
     """The same for an embedding from a file, which keeps its own name where every prompt reads it alike."""
-    if not prompt_reads(embedding):
+    if not prompt_reads(embedding) or (clip is not None and deaf_encoders(clip)):
         return prompt_outputs(clip, embedding)
     if clip is None:
         return None, trigger(embedding.name)
     check_fits(clip, embedding)
     return clip.clone(), trigger(embedding.name)
+
+
+def deaf_encoders(clip: CLIP) -> list[str]:
+    """Text encoders whose tokenizer looks for no files: to them `embedding:` and a name are words like any other."""
+    return [key for key, tokenizer in sub_tokenizers(clip).items() if not tokenizer.embedding_directory]
 
 
 def no_trigger(message: str) -> object:

@@ -96,7 +96,8 @@ def footprint_of(
 def _unet_layers(unet: UNetModel) -> Iterator[tuple[str, int, int]]:
     """Transformer and residual blocks by kind, each with its width, and latents per position at its level."""
     latents_per_position = 1
-    for stage in (*unet.input_blocks, unet.middle_block, *unet.output_blocks):
+    middle = () if unet.middle_block is None else (unet.middle_block,)  # KOALA has none
+    for stage in (*unet.input_blocks, *middle, *unet.output_blocks):
         for layer in stage.modules():
             if isinstance(layer, Downsample):
                 latents_per_position *= 4

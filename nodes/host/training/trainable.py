@@ -1,0 +1,79 @@
+"""Whether an embedding can be trained on a MODEL and CLIP, told from what they are: before anything is loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import comfy.clip_model
+import comfy.supported_models
+from comfy.sd1_clip import SDClipModel
+
+from .family import family_name
+from .sampling_kind import kind_of, training_error
+
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
+    from comfy.sd import CLIP
+
+ADVICE = "Use a checkpoint of SD 1.5, SD 2.x or SDXL, or of one of their relatives."
+
+# The host's modules with text encoders that a gradient has been seen to pass through.
+TRAINABLE_ENCODERS = frozenset({comfy.clip_model.__name__})
+
+# Families of which nothing else says that there is nothing to train.
+OTHER_REASONS = {
+    "SD_X4Upscaler": "it enlarges an image that it is given",
+    "SAM3": "it finds objects in images and generates none",
+    "Stable_Cascade_B": "it works out what another model has decided",
+    "Stable_Cascade_C": "its stages were never tried here",
+}
+
+LATENTS = {
+    1: "its latents are no images, but sounds or shapes",
+    3: "its latents have a time axis, as those of video models",
+}
+
+
+def check_trainable(model: ModelPatcher, clip: CLIP | None) -> None:
+    """Raise ValueError for a family on which DTI does not train; the message names it and says why."""
+    reason = objection(model, clip)
+    if reason is not None:
+        raise ValueError(f"DTI Train cannot train on {family_name(model)}: {reason}. {ADVICE}")
+
+
+def objection(model: ModelPatcher, clip: CLIP | None) -> str | None:
+    """Why DTI does not train on it; None where nothing is known against it."""
+    dimensions = getattr(model.model.latent_format, "latent_dimensions", 2)
+    if dimensions != 2:
+        return LATENTS.get(dimensions, f"its latents have {dimensions} dimensions")
+    if clip is None:
+        return "it comes without text encoders, which are what reads an embedding"
+    for kind in type(model.model.model_config).__mro__:
+        if kind.__module__ == comfy.supported_models.__name__ and kind.__name__ in OTHER_REASONS:
+            return OTHER_REASONS[kind.__name__]
+    if "model_sampling" not in model.object_patches:  # another node's is looked at in the session
+        sampling = model.get_model_object("model_sampling")
+        try:
+            training_error(sampling)
+        except ValueError:
+            return f"its sampling is {kind_of(sampling)}, and DTI trains eps, v-prediction and flow models"
+    return _encoders_objection(clip)
+
+
+def _encoders_objection(clip: CLIP) -> str | None:
+    encoders = {
+        name.rpartition(".")[2]: encoder
+        for name, encoder in clip.cond_stage_model.named_modules()
+        if isinstance(encoder, SDClipModel)
+    }
+    if not encoders:
+        return f"its text encoder {type(clip.cond_stage_model).__name__} is none of ComfyUI's with a table of tokens"
+    other = [key for key, encoder in encoders.items() if not _is_trainable(encoder)]
+    if not other:
+        return None
+    found = f"its text encoder {other[0]} is" if len(other) == 1 else f"its text encoders {' and '.join(other)} are"
+    return f"{found} not of CLIP's kind, the only one that is trained here so far"
+
+
+def _is_trainable(encoder: SDClipModel) -> bool:
+    return any(kind.__module__ in TRAINABLE_ENCODERS for kind in type(encoder.transformer).__mro__)
