@@ -48,9 +48,9 @@ def run(models, images, node_mode, monkeypatch):
         with training_session(model, models.clip) as (text_encoder, denoiser):
             measured = held_out.HeldOutLoss(text_encoder, denoiser.patcher, held, config.options)
             validation = Validation(measured, 1, patience) if held else None
-            previews = Previews(text_encoder, denoiser, images[0], ("a {}",), 0, ONE_ROW)
+            previews = Previews(text_encoder, denoiser, 64, 8, ("a {}",), 0, ONE_ROW)
             watch = run_watch.RunWatch(RunHistory(STEPS, 2, "the start", validation), previews)
-            report = run_report.RunReport("cat", {}, "7", STEPS, 0, False, "", watch, lambda: "To go on", validation)
+            report = run_report.RunReport("cat", {}, "7", STEPS, 0, False, "", watch, lambda: "To go on", "", validation)
             with report.keeping():
                 start = start_method(config, text_encoder)
                 report.begin(start.result())
