@@ -14,6 +14,7 @@ from ..dti_core.training.start import PRIORS
 from ..dti_core.training.state_folder import RESUME
 from .host.schema import ADVANCED
 from .host.training.memory_plan import PLAN_NAMES
+from .host.training.trained_encoders import CHOICES
 from .sockets import DTIEmbedding, if_exists_input, name_input
 
 TEMPLATES = {"object": OBJECT_TEMPLATES, "style": STYLE_TEMPLATES}
@@ -270,6 +271,15 @@ def train_inputs() -> list[Any]:
             optional=True,
             tooltip="Prompts of the preview images, one a line, {} where the embedding goes. Empty: 'a photo "
             "of a {}', for a style 'a painting in the style of {}'.",
+            **ADVANCED,
+        ),
+        io.Combo.Input(
+            "encoders",
+            options=list(CHOICES),
+            default=CHOICES[0],
+            optional=True,
+            tooltip="Which text encoders train; to the others the embedding means the initializer. auto: CLIP where "
+            "the model has it (SDXL, SD3, Flux.1), else what it has (T5, Gemma, Qwen).",
             **ADVANCED,
         ),
     ]

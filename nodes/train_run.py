@@ -31,6 +31,7 @@ from .host.training.run_watch import RunWatch
 from .host.training.session import training_session
 from .host.training.text_encoder import check_fits
 from .host.training.trainable import check_trainable
+from .host.training.trained_encoders import encoder_notes, hold_others, trained_encoders
 from .host.training.vae import encode_images
 from .run_picture.history import RunHistory
 from .train_inputs import TEMPLATES
@@ -65,9 +66,10 @@ def run_training(
     one = {**one, "resolution": training_resolution(one["model"], one["resolution"])}
     if one["templates"] not in TEMPLATES:
         raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
+    trained = trained_encoders(one["clip"], one["encoders"])
     check_concept(one["clip"], config.initializer, config.n_vectors)
     if one["start_from"] is not None:
-        check_fits(one["clip"], one["start_from"])
+        check_fits(one["clip"], one["start_from"], trained)
     typed = captions_by_picture(captions, TEMPLATES[one["templates"]], len(pictures))
     prompts = prompts_of(one["preview_prompts"], TEMPLATES[one["templates"]])
     by_image = [beside_class_word(texts, config.initializer) if one["class_word"] else texts for texts in typed]
@@ -100,6 +102,7 @@ def run_training(
     with training_session(one["model"], one["clip"], memory) as (text_encoder, denoiser):
         denoiser.check_latents(data[0])
         denoiser.check_sampling(data[0], text_encoder)
+        hold_others(text_encoder, trained, config.initializer, one["start_from"])
         texts = text_notes(typed, TEMPLATES)
         if one["class_word"]:
             texts["dti.class_word"] = config.initializer
@@ -108,14 +111,23 @@ def run_training(
         if one["mirror"]:
             texts["dti.mirror"] = "True"
         metadata = run_metadata(name, config, text_encoder, denoiser, one["resolution"], texts)
-        metadata |= start_notes(one["start_from"], one["prior"])
+        metadata |= start_notes(one["start_from"], one["prior"]) | encoder_notes(text_encoder)
         start = start_method(config, text_encoder, states, one["start_from"], one["prior"])
         kept = kept_state(one, config, data, pictures, text_encoder.vocabularies)
         previews = Previews(text_encoder, denoiser, data[0], prompts, one["preview_every"], memory)
         history = RunHistory(config.steps, config.batch_size, angle_origin(config, one["start_from"], one["prior"]))
         watch = RunWatch(history, previews)
         report = RunReport(
-            name, metadata, node_id, config.steps, one["save_every"], overwrite, memory, watch, kept.hint
+            name,
+            metadata,
+            node_id,
+            config.steps,
+            one["save_every"],
+            overwrite,
+            memory,
+            watch,
+            kept.hint,
+            text_encoder.with_held,
         )
         report.losses += kept.losses
         if kept.resumed is not None:
@@ -125,6 +137,7 @@ def run_training(
             on_step = kept.before(report)
             vectors = train(text_encoder, denoiser, data, config, on_step, memory.step_down, start, kept.resumed)
             report.finish(vectors)
+        vectors = text_encoder.with_held(vectors)
     saved = save_result(one["clip"], ConceptEmbedding(name, vectors, metadata), overwrite)
     if saved.path is not None:
         kept.finish()

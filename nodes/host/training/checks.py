@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ....dti_core.methods import Options
 from ....dti_core.training.initializer import check_tokens
 from ...prompt_name import check_embedding_name
-from .text_encoder import sub_tokenizers, token_ids
+from ..encoders import sub_tokenizers
+from .text_encoder import token_ids
 
 if TYPE_CHECKING:
     from comfy.sd import CLIP

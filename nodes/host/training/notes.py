@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ...image_notes import mask_notes, picture_notes
+from ..encoders import sub_tokenizers
 from ..node_text import show_on_node
-from .text_encoder import sub_tokenizers
 
 if TYPE_CHECKING:
     from comfy.sd import CLIP

@@ -31,7 +31,7 @@ class RunReport:
     save_every: steps between checkpoint files `<name>-step<N>`, 0 for none.
     overwrite: whether checkpoints of an earlier run may be replaced; else they are numbered.
     memory: the plan in force, to be shown. watch: what is shown of the steps.
-    hint: what to do after Stop, asked for then.
+    hint: what to do after Stop, asked for then. whole: vectors with those of encoders that do not train.
 
     A checkpoint that cannot be saved ends nothing: it is said on the node, and the run goes on.
     """
@@ -47,6 +47,7 @@ class RunReport:
         memory: TrainingMemory,
         watch: RunWatch,
         hint: Callable[[], str] = lambda: "",
+        whole: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = lambda vectors: vectors,
     ) -> None:
         self.losses: list[float] = []
         self._name = name
@@ -63,6 +64,7 @@ class RunReport:
         self._problem = ""
         self._kept = ""
         self._hint = hint
+        self._whole = whole
 
     def begin(self, vectors: Mapping[str, Tensor], step: int = 0) -> None:
         """Show what the run starts from, by encoder key; step: how many were done before."""
@@ -116,7 +118,7 @@ class RunReport:
         name = self._name[: MAX_LENGTH - len(ending) - 5].rstrip("./") + ending
         metadata = {**self._metadata, "dti.step": str(self._last.step)}
         try:
-            _, path = keep(ConceptEmbedding(name, self._last.vectors, metadata), self._overwrite)
+            _, path = keep(ConceptEmbedding(name, self._whole(self._last.vectors), metadata), self._overwrite)
         except Exception as error:
             log.exception("DTI: step %d was not saved", self._last.step)
             self._problem = f"\nStep {self._last.step} was not saved: {error}"
