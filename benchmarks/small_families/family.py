@@ -18,10 +18,10 @@ class Family:
     name: of its checkpoint file. title: for people.
     config: the small entry for the host's list of model families.
     network: what the host's diffusion network of this family is built with.
-    encoders: keys of the text encoders that are trained.
+    encoders: keys of the text encoders that its files are for.
     marks: tensors that the file has beside its weights, or in the place of them, by name.
     module: the host's class of the network.
-    initializer: a word of its vocabulary.
+    initializer: a word of its vocabulary. size: of the images in pixels.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Family:
     marks: Mapping[str, torch.Tensor] = field(default_factory=dict)
     module: Callable[..., torch.nn.Module] = UNetModel
     initializer: str = "dog"
+    size: int = 128
 
 
 def small_tokenizer(kind: type, widths: Mapping[str, int]) -> type:

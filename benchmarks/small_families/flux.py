@@ -64,6 +64,7 @@ KLEIN: dict[str, Any] = {
 # What the host takes to be as in the large ones.
 UNSEEN = ("num_heads", "axes_dim")
 FLUX_ENCODERS = small_encoders(comfy.text_encoders.flux.flux_clip(), {"clip_l": clip_config(CLIP_WIDTH), "t5xxl": T5})
+BOTH = ("clip_l", "t5xxl")
 T5_ENCODER = small_encoders(pixart_te(), {"t5xxl": T5})
 
 
@@ -80,12 +81,12 @@ def _family(
     network: dict[str, Any],
     tokenizer: type,
     encoders: type,
-    trained: tuple[str, ...],
+    keys: tuple[str, ...],
     *extra: str,
 ) -> Family:
     config = small_config(kind, network, tokenizer, encoders, extra=(*UNSEEN, *extra), match=("hidden_size",))
     module = partial(Chroma if network["image_model"] == "chroma" else Flux, operations=comfy.ops.manual_cast)
-    return Family(name, title, config, network, trained, module=module)
+    return Family(name, title, config, network, keys, module=module)
 
 
 _MODELS, _TOKENIZER = comfy.supported_models, comfy.text_encoders.flux.FluxTokenizer
@@ -93,8 +94,8 @@ _FLUX, _SCHNELL = (_known(network, Flux, {"txt_ids_dims": []}) for network in (F
 _CHROMA = _known(CHROMA, Chroma, {"txt_ids_dims": [], "vec_in_dim": None})
 
 FAMILIES = [
-    _family("flux", "Flux.1 dev", _MODELS.Flux, _FLUX, _TOKENIZER, FLUX_ENCODERS, ("clip_l",)),
-    _family("flux_schnell", "Flux.1 schnell", _MODELS.FluxSchnell, _SCHNELL, _TOKENIZER, FLUX_ENCODERS, ("clip_l",)),
+    _family("flux", "Flux.1 dev", _MODELS.Flux, _FLUX, _TOKENIZER, FLUX_ENCODERS, BOTH),
+    _family("flux_schnell", "Flux.1 schnell", _MODELS.FluxSchnell, _SCHNELL, _TOKENIZER, FLUX_ENCODERS, BOTH),
     _family(
         "chroma", "Chroma", _MODELS.Chroma, _CHROMA, PixArtTokenizer, T5_ENCODER, ("t5xxl",), "out_dim", "hidden_dim"
     ),

@@ -46,7 +46,12 @@ def write(file: Path, family: Family, seed: int = 0) -> None:
 
 def describe(family: Family) -> dict[str, object]:
     """What a row of the matrix needs to know of it."""
-    return {"title": family.title, "initializer": family.initializer, "encoders": family.encoders}
+    return {
+        "title": family.title,
+        "initializer": family.initializer,
+        "encoders": family.encoders,
+        "size": family.size,
+    }
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ def _family(name: str, title: str, t5: bool) -> Family:
     encoders = small_encoders(sd3_clip(t5=t5), configs)
     match = ("depth", "adm_in_channels")
     config = small_config(comfy.supported_models.SD3, NETWORK, SD3Tokenizer, encoders, match=match)
-    return Family(name, title, config, NETWORK, ("clip_l", "clip_g"), module=MODULE)
+    keys = ("clip_l", "clip_g", "t5xxl") if t5 else ("clip_l", "clip_g")
+    return Family(name, title, config, NETWORK, keys, module=MODULE)
 
 
 FAMILIES = (_family("sd3", "SD 3.5 without T5", t5=False), _family("sd3_t5", "SD 3.5 with T5", t5=True))

@@ -10,7 +10,6 @@ import torch
 # The first two are of unequal length to tokenizers that fill nothing up.
 CAPTIONS = ("a photo of a {}", "a {} on a red table, in the rain")
 FAMILIES = ("sd3", "flux", "chroma", "pixart_alpha", "lumina2", "z_image", "klein")
-EDGE = 48  # PixArt counts positions in steps of 64 latents
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +36,11 @@ def family(load_models, tmp_path_factory):
 def fixed_loss(text_encoder, denoiser, rows=(0, 1)):
     """The loss of fixed data as a function of the vectors; of these captions."""
     generator = torch.Generator().manual_seed(7)
-    latents = torch.randn((2, denoiser.latent_channels, EDGE, EDGE), generator=generator)
+    edge = 48 if denoiser.model_type == "EPS" else 16  # PixArt counts positions in steps of 64 latents
+    latents = torch.randn((2, denoiser.latent_channels, edge, edge), generator=generator)
     noise = torch.randn(latents.shape, generator=generator)
     sigma = denoiser.sigmas(torch.tensor([0.3, 0.7]))
-    framing = torch.tensor([[8 * EDGE, 8 * EDGE, 0, 0, 8 * EDGE, 8 * EDGE]])
+    framing = torch.tensor([[8 * edge, 8 * edge, 0, 0, 8 * edge, 8 * edge]])
     own = list(rows)
 
     def loss(vectors):
@@ -72,6 +72,33 @@ def test_gradient_and_texts_of_unequal_length(family, node_mode, name):
         with torch.no_grad():
             alone = [fixed_loss(text_encoder, denoiser, (row,))(start).item() for row in (0, 1)]
         assert together.tolist() == pytest.approx(alone, rel=1e-3)
+
+
+def _counted(sizes, tensor):
+    sizes.append(tensor.numel())
+    return tensor
+
+
+@pytest.mark.parametrize("name", ["sd3", "flux", "pixart_alpha", "lumina2"])
+def test_gradient_is_the_same_with_less_kept(family, node_mode, name):
+    from dti_pack.nodes.host.training.memory import TrainingMemory
+    from dti_pack.nodes.host.training.memory_plan import PLANS
+    from dti_pack.nodes.host.training.session import training_session
+
+    models, found = family(name), {}
+    for plan in PLANS[0], PLANS[3]:
+        kept = []
+        with training_session(models.model, models.clip, TrainingMemory([plan])) as (text_encoder, denoiser):
+            vectors = {key: rows.requires_grad_() for key, rows in text_encoder.word_rows("dog").items()}
+            with torch.autograd.graph.saved_tensors_hooks(
+                lambda t, kept=kept: (kept.append(t.numel()), t)[1], lambda t: t
+            ):
+                loss = fixed_loss(text_encoder, denoiser)(vectors).mean()
+            loss.backward()
+        found[plan.name] = sum(kept), torch.cat([rows.grad.flatten() for rows in vectors.values()])
+    (most, whole), (least, recomputed) = found.values()
+    assert least < most / 2
+    torch.testing.assert_close(recomputed, whole, rtol=1e-4, atol=1e-6 * float(whole.abs().max()))
 
 
 def test_vectors_are_read_as_rows_of_the_table_are(family, node_mode):

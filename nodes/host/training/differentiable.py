@@ -86,11 +86,13 @@ def _clone_input(module: torch.nn.Module, args: tuple[Any, ...]) -> tuple[Any, .
     return (args[0].clone(), *args[1:])
 
 
-class _NoOut(TorchFunctionMode):
+class NoOut(TorchFunctionMode):
+    """Lets no operation write its result into a tensor that it is given for that."""
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return func(*args, **{name: value for name, value in (kwargs or {}).items() if name != "out"})
 
 
 def _without_out(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    with _NoOut():
+    with NoOut():
         return forward(*args, **kwargs)

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from functools import partial
 
 import torch
+from comfy.ldm.pixart.pixartms import PixArtMS
 
 from ....dti_core.training.backend import Conditioning
 from .denoiser import HostDenoiser
 from .text_encoder import HostTextEncoder
 
-# Of the latents that are tried: for a UNet, and for others, some of which count positions in steps of 64.
-EDGE, LARGER_EDGE = 16, 48
+# Of the latents that are tried; PixArt counts positions in steps of 64.
+EDGE, PIXART_EDGE = 16, 48
 
 
 def check_layers(text_encoder: HostTextEncoder, denoiser: HostDenoiser, *modules: torch.nn.Module) -> None:
@@ -29,7 +30,7 @@ def check_layers(text_encoder: HostTextEncoder, denoiser: HostDenoiser, *modules
 
 
 def _run(denoiser: HostDenoiser, conditioning: Conditioning) -> None:
-    edge = EDGE if denoiser.repeats_text else LARGER_EDGE
+    edge = PIXART_EDGE if isinstance(denoiser.patcher.model.diffusion_model, PixArtMS) else EDGE
     noise = torch.zeros(1, denoiser.latent_channels, edge, edge, device=denoiser.device)
     sigma = denoiser.sigmas(torch.tensor([0.5])).to(denoiser.device)
     size = 8 * edge
