@@ -44,11 +44,12 @@ class Conditioning:
 
     def backward(self, leaf: Conditioning, scale: float) -> None:
         """Send the gradients that `leaf = self.detached()` collected, divided by `scale`, through the encoders."""
-        tensors, gradients = [self.context], [_gradient(leaf.context) / scale]
+        pairs = [(self.context, leaf.context)]
         if self.pooled is not None and leaf.pooled is not None:
-            tensors.append(self.pooled)
-            gradients.append(_gradient(leaf.pooled) / scale)
-        torch.autograd.backward(tensors, gradients)
+            pairs.append((self.pooled, leaf.pooled))
+        # An encoder whose vectors do not train may give all of one, and nothing is to go back through it.
+        pairs = [pair for pair in pairs if pair[0].requires_grad] or pairs
+        torch.autograd.backward([tensor for tensor, _ in pairs], [_gradient(part) / scale for _, part in pairs])
 
 
 def _gradient(leaf: Tensor) -> Tensor:
