@@ -98,7 +98,7 @@ def run_training(
     notes = training_notes(one["clip"], pictures, by_image, one["resolution"], node_id, masks, about_model)
     states = None
     if config.method == "CrossInit" and one["start_from"] is None:
-        states = EncoderProbe(one["clip"]).last_hidden_states(config.initializer)
+        states = EncoderProbe(one["clip"]).last_hidden_states(config.initializer, trained)
     with training_session(one["model"], one["clip"], memory) as (text_encoder, denoiser):
         denoiser.check_latents(data[0])
         denoiser.check_sampling(data[0], text_encoder)

@@ -22,6 +22,7 @@ class Family:
     marks: tensors that the file has beside its weights, or in the place of them, by name.
     module: the host's class of the network.
     initializer: a word of its vocabulary. size: of the images in pixels.
+    with_vae: whether there is a small VAE for its latents; without, the checkpoint is for gradients alone.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Family:
     module: Callable[..., torch.nn.Module] = UNetModel
     initializer: str = "dog"
     size: int = 128
+    with_vae: bool = True
 
 
 def small_tokenizer(kind: type, widths: Mapping[str, int]) -> type:

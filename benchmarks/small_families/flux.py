@@ -86,7 +86,8 @@ def _family(
 ) -> Family:
     config = small_config(kind, network, tokenizer, encoders, extra=(*UNSEEN, *extra), match=("hidden_size",))
     module = partial(Chroma if network["image_model"] == "chroma" else Flux, operations=comfy.ops.manual_cast)
-    return Family(name, title, config, network, keys, module=module)
+    # The host tells Flux.2's TAESD by what a file's name says, and there is no name within a checkpoint.
+    return Family(name, title, config, network, keys, module=module, with_vae=network["image_model"] != "flux2")
 
 
 _MODELS, _TOKENIZER = comfy.supported_models, comfy.text_encoders.flux.FluxTokenizer

@@ -83,4 +83,5 @@ def _own(values: Iterable[Any]) -> tuple[Any, ...]:
 
 
 def _copied(value: Any) -> Any:
-    return value.clone() if torch.is_tensor(value) and value.requires_grad else value
+    # Also of what has no gradient yet: it gets one when a result that has is added to it.
+    return value.clone() if torch.is_tensor(value) and value.is_floating_point() else value

@@ -24,7 +24,7 @@ ADVICE = (
 CLIP_KIND = comfy.clip_model.__name__
 # Others train where a gradient has been seen to pass through all that the host makes of them: its modules, and keys.
 SEEN_IN = frozenset(f"comfy.text_encoders.{name}" for name in ("sd3_clip", "flux", "pixart_t5", "lumina2", "z_image"))
-SEEN = frozenset({"t5xxl", "gemma2_2b", "qwen3_4b"})
+SEEN = frozenset({"t5xxl", "gemma2_2b", "qwen3_4b", "qwen3_8b"})
 
 # Families of which nothing else says that there is nothing to train.
 OTHER_REASONS = {
