@@ -67,7 +67,7 @@ def run_training(
     if one["templates"] not in TEMPLATES:
         raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
     trained = trained_encoders(one["clip"], one["encoders"])
-    check_concept(one["clip"], config.initializer, config.n_vectors)
+    check_concept(one["clip"], config.initializer, config.n_vectors, trained)
     if one["start_from"] is not None:
         check_fits(one["clip"], one["start_from"], trained)
     typed = captions_by_picture(captions, TEMPLATES[one["templates"]], len(pictures))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ....dti_core.methods import Options
@@ -37,10 +37,14 @@ def settings_objection(
     return None
 
 
-def check_concept(clip: CLIP, initializer: str, n_vectors: int) -> None:
-    """Raise ValueError unless the initializer is words of the vocabulary, as many as can be trained."""
+def check_concept(clip: CLIP, initializer: str, n_vectors: int, keys: Collection[str] | None = None) -> None:
+    """Raise ValueError unless the initializer is words of the vocabulary, as many as can be trained.
+
+    keys: of the text encoders that train; None for all.
+    """
     _check_words(initializer)
-    check_tokens(initializer, token_ids(sub_tokenizers(clip), initializer), n_vectors)
+    ids = token_ids(sub_tokenizers(clip), initializer)
+    check_tokens(initializer, {key: own for key, own in ids.items() if keys is None or key in keys}, n_vectors)
 
 
 def _check_words(initializer: str) -> None:
