@@ -32,6 +32,8 @@ OTHER_REASONS = {
     "SAM3": "it finds objects in images and generates none",
     "Stable_Cascade_B": "it works out what another model has decided",
     "Stable_Cascade_C": "its stages were never tried here",
+    "ChromaRadiance": "it works on pixels, which was never tried here",
+    "ZImagePixelSpace": "it works on pixels, which was never tried here",
     "Anima": "ComfyUI itself fails there on a prompt with an embedding, as it makes a list of numbers of T5's tokens",
 }
 
