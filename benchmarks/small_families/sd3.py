@@ -8,6 +8,7 @@ from typing import Any
 import comfy.ops
 import comfy.supported_models
 from comfy.ldm.modules.diffusionmodules.mmdit import OpenAISignatureMMDITWrapper
+from comfy.supported_models_base import BASE, ClipTarget
 from comfy.text_encoders.sd3_clip import SD3Tokenizer, sd3_clip
 
 from .family import Family, small_config, small_encoders
@@ -37,11 +38,20 @@ NETWORK: dict[str, Any] = {
 MODULE = partial(OpenAISignatureMMDITWrapper, operations=comfy.ops.manual_cast)
 
 
+ENCODERS = {
+    t5: small_encoders(sd3_clip(t5=t5), {**CLIPS, "t5xxl": {**T5, "d_model": TEXT_WIDTH}}) for t5 in (False, True)
+}
+
+
 def _family(name: str, title: str, t5: bool) -> Family:
-    configs = {**CLIPS, "t5xxl": {**T5, "d_model": TEXT_WIDTH}}
-    encoders = small_encoders(sd3_clip(t5=t5), configs)
+    def clip_target(self: BASE, state_dict: dict[str, Any] | None = None) -> ClipTarget:
+        """By what is in the file, as the host tells it; for a file that is to be written, this family's."""
+        has_t5 = any(key.startswith("text_encoders.t5xxl.") for key in state_dict) if state_dict else t5
+        return ClipTarget(SD3Tokenizer, ENCODERS[has_t5])
+
     match = ("depth", "adm_in_channels")
-    config = small_config(comfy.supported_models.SD3, NETWORK, SD3Tokenizer, encoders, match=match)
+    config = small_config(comfy.supported_models.SD3, NETWORK, SD3Tokenizer, ENCODERS[t5], match=match)
+    config.clip_target = clip_target  # type: ignore[method-assign]
     keys = ("clip_l", "clip_g", "t5xxl") if t5 else ("clip_l", "clip_g")
     return Family(name, title, config, NETWORK, keys, module=MODULE)
 
