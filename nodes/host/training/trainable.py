@@ -34,6 +34,7 @@ OTHER_REASONS = {
     "Stable_Cascade_C": "its stages were never tried here",
     "ChromaRadiance": "it works on pixels, which was never tried here",
     "ZImagePixelSpace": "it works on pixels, which was never tried here",
+    "PixelDiTT2I": "it works on pixels, which was never tried here",
     "Anima": "ComfyUI itself fails there on a prompt with an embedding, as it makes a list of numbers of T5's tokens",
 }
 
