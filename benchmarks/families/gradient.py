@@ -18,7 +18,7 @@ from comfy_host.in_process import use_host
 
 # How far the vector is moved to either side, and how far the two slopes may lie apart: what the third
 # derivative leaves at that distance, on weights in half precision that compute in float32.
-DISTANCE = 3e-3
+DISTANCE = 1e-3
 TOLERANCE = 0.05
 LATENT_TO_PIXELS = 8
 
