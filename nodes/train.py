@@ -19,6 +19,7 @@ from .host.embeddings.owned_files import OwnedFiles
 from .host.node_text import show_on_node
 from .host.schema import search_aliases
 from .host.training.checks import settings_objection, validation_objection
+from .host.training.trained_encoders import CHOICES
 from .single_values import single_values
 from .sockets import DTIEmbedding, report_output, trigger_output
 from .train_inputs import HELD_OUT, PREVIEW_EVERY, train_inputs
@@ -128,6 +129,7 @@ class DTITrain(io.ComfyNode):
         crop: Sequence[str] = SHAPES[:1],
         random_crop: Sequence[float] = (0.0,),
         repeats: Sequence[int] = (),
+        encoders: Sequence[str] = CHOICES[:1],
     ) -> io.NodeOutput:
         # Every input comes as a list, so that a list of images is one run and not one run each.
         lists = {key: values for key, values in locals().items() if key not in ("cls", *SEVERAL)}

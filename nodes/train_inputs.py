@@ -16,6 +16,7 @@ from ..dti_core.training.state_folder import RESUME
 from ..dti_core.training.validation import EVERY, LEAST_TRAINED
 from .host.schema import ADVANCED
 from .host.training.memory_plan import PLAN_NAMES
+from .host.training.trained_encoders import CHOICES
 from .sockets import DTIEmbedding, if_exists_input, name_input
 
 TEMPLATES = {"object": OBJECT_TEMPLATES, "style": STYLE_TEMPLATES}
@@ -370,5 +371,14 @@ def train_inputs() -> list[Any]:
             force_input=True,
             tooltip="How often each image is drawn beside the others, as Load Concept Images reads it from subfolders "
             "such as 10_dog. Not connected: all alike.",
+        ),
+        io.Combo.Input(
+            "encoders",
+            options=list(CHOICES),
+            default=CHOICES[0],
+            optional=True,
+            tooltip="Which text encoders train; to the others the embedding means the initializer. auto: CLIP where "
+            "the model has it (SDXL, SD3, Flux.1), else what it has (T5, Gemma, Qwen).",
+            **ADVANCED,
         ),
     ]

@@ -35,6 +35,7 @@ from .host.training.run_watch import RunWatch
 from .host.training.session import training_session
 from .host.training.text_encoder import check_fits
 from .host.training.trainable import check_trainable
+from .host.training.trained_encoders import encoder_notes, hold_others, trained_encoders
 from .host.training.vae import encode_images
 from .run_picture.history import RunHistory
 from .train_inputs import SCHEDULES, TEMPLATES
@@ -61,6 +62,7 @@ class PlannedRun:
 
     name: under which the result is to be saved. typed, captions: what may be said of each image, as it was typed and as
     it is trained with. prompts: of the previews. crop, shares: what is shown of the images, and how often of each.
+    encoders: those that train.
     """
 
     config: TrainingConfig
@@ -70,6 +72,7 @@ class PlannedRun:
     prompts: Sequence[str]
     crop: Crop
     shares: Sequence[int]
+    encoders: Sequence[str]
 
 
 def planned_run(
@@ -83,9 +86,10 @@ def planned_run(
     shares = drawn_by(repeats, n_pictures)
     if one["templates"] not in TEMPLATES:
         raise ValueError(f"templates is {one['templates']!r}; choose {' or '.join(TEMPLATES)}.")
-    check_concept(one["clip"], config.initializer, config.n_vectors)
+    encoders = trained_encoders(one["clip"], one["encoders"])
+    check_concept(one["clip"], config.initializer, config.n_vectors, encoders)
     if one["start_from"] is not None:
-        check_fits(one["clip"], one["start_from"])
+        check_fits(one["clip"], one["start_from"], encoders)
     typed = captions_by_picture(captions, TEMPLATES[one["templates"]], n_pictures)
     prompts = prompts_of(one["preview_prompts"], TEMPLATES[one["templates"]])
     by_image = [beside_class_word(texts, config.initializer) if one["class_word"] else texts for texts in typed]
@@ -93,7 +97,7 @@ def planned_run(
         prompts = beside_class_word(prompts, config.initializer)
     name = free_name(one["name"], one["if_exists"])
     check_resumable(states_folder(one["name"]), one["resume"])
-    return PlannedRun(config, name, typed, by_image, prompts, crop, shares)
+    return PlannedRun(config, name, typed, by_image, prompts, crop, shares, encoders)
 
 
 def run_training(
@@ -142,10 +146,11 @@ def run_training(
     trained, held_out = split(data, len(pictures), len(numbers))
     states = None
     if config.method == "CrossInit" and one["start_from"] is None:
-        states = EncoderProbe(one["clip"]).last_hidden_states(config.initializer)
+        states = EncoderProbe(one["clip"]).last_hidden_states(config.initializer, planned.encoders)
     with training_session(one["model"], one["clip"], memory) as (text_encoder, denoiser):
         denoiser.check_latents(data[0])
         denoiser.check_sampling(data[0], text_encoder)
+        hold_others(text_encoder, planned.encoders, config.initializer, one["start_from"])
         texts = text_notes(planned.typed, TEMPLATES)
         if one["class_word"]:
             texts["dti.class_word"] = config.initializer
@@ -160,7 +165,7 @@ def run_training(
             texts["dti.repeats"] = " ".join(map(str, shares))
             notes.append(f"Images are drawn by their repeats, in their order: {', '.join(map(str, shares))}.")
         metadata = run_metadata(planned.name, config, text_encoder, denoiser, one["resolution"], texts)
-        metadata |= start_notes(one["start_from"], one["prior"]) | dict(mark or {})
+        metadata |= start_notes(one["start_from"], one["prior"]) | encoder_notes(text_encoder) | dict(mark or {})
         start = start_method(config, text_encoder, states, one["start_from"], one["prior"])
         kept = kept_state(one, config, data, pictures, text_encoder.vocabularies)
         measured = HeldOutLoss(text_encoder, denoiser.patcher, held_out, config.options)
@@ -170,7 +175,7 @@ def run_training(
         origin = angle_origin(config, one["start_from"], one["prior"])
         history = RunHistory(config.steps, config.batch_size, origin, validation)
         watch = RunWatch(history, previews)
-        shown = (memory, watch, kept.hint, heading, validation)
+        shown = (memory, watch, kept.hint, heading, validation, text_encoder.with_held)
         report = RunReport(planned.name, metadata, node_id, config.steps, one["save_every"], overwrite, *shown)
         report.losses += kept.losses
         if kept.resumed is not None:

@@ -65,7 +65,7 @@ def check(tree: Path, python: Path, names: Sequence[str], base: Path) -> None:
     with running_host(tree, python, base) as host, Client(host) as client:
         add_images(client)
         for name, family in known.items():
-            concept = Concept(f"{name}.safetensors", f"concept_{name}", family["initializer"])
+            concept = Concept(f"{name}.safetensors", f"concept_{name}", family["initializer"], family["size"])
             cells = dict(run_checks(client, concept, family["encoders"]))
             if cells["trains"].works:
                 cells["gradient"] = slopes[name]

@@ -16,11 +16,11 @@ import torch
 
 from comfy_host.in_process import use_host
 
-# How far the vector is moved to either side, and how far the two slopes may lie apart: what the third derivative
-# leaves at that distance, on weights in half precision that compute in float32.
-DISTANCE = 2e-2
+# How far the vector is moved to either side, and how far the two slopes may lie apart: what the third
+# derivative leaves at that distance, on weights in half precision that compute in float32.
+DISTANCE = 1e-3
 TOLERANCE = 0.05
-SIZE = 16
+LATENT_TO_PIXELS = 8
 
 
 def load(file: Path) -> Any:
@@ -31,25 +31,25 @@ def load(file: Path) -> Any:
         return comfy.sd.load_checkpoint_guess_config(str(file))[:2]
 
 
-def slopes(model: Any, clip: Any, word: str) -> dict[str, tuple[float, float]]:
-    """By encoder key, the norm of the gradient and the slope along it by finite differences."""
-    gradient = _loss_and_gradients(model, clip, word, {})[1]
+def slopes(model: Any, clip: Any, word: str, edge: int) -> dict[str, tuple[float, float]]:
+    """By encoder key, the norm of the gradient and the slope along it by finite differences. edge: of latents."""
+    gradient = _loss_and_gradients(model, clip, word, edge, {})[1]
     found = {}
     for key, rows in gradient.items():
         step = DISTANCE * rows / rows.norm()
-        ends = [_loss_and_gradients(model, clip, word, {key: sign * step})[0] for sign in (1, -1)]
+        ends = [_loss_and_gradients(model, clip, word, edge, {key: sign * step})[0] for sign in (1, -1)]
         found[key] = (float(rows.norm()), (ends[0] - ends[1]) / (2 * DISTANCE))
     return found
 
 
 def _loss_and_gradients(
-    model: Any, clip: Any, word: str, moved: dict[str, torch.Tensor]
+    model: Any, clip: Any, word: str, edge: int, moved: dict[str, torch.Tensor]
 ) -> tuple[float, dict[str, torch.Tensor]]:
     from dti_pack.nodes.host.training.session import training_session  # type: ignore[import-not-found]
 
     generator = torch.Generator().manual_seed(7)
     channels = model.model.latent_format.latent_channels
-    latents, noise = (torch.randn((2, channels, SIZE, SIZE), generator=generator) for _ in range(2))
+    latents, noise = (torch.randn((2, channels, edge, edge), generator=generator) for _ in range(2))
     framing = torch.tensor([[128, 128, 0, 0, 128, 128], [96, 128, 0, 32, 96, 96]])
     with training_session(model, clip) as (text_encoder, denoiser):
         ids = text_encoder.token_ids(word)
@@ -74,9 +74,10 @@ def main() -> None:
     import small_families  # type: ignore[import-not-found]
 
     for name in options.families:
-        word = small_families.FAMILIES[name].initializer
+        family = small_families.FAMILIES[name]
         try:
-            found = slopes(*load(options.folder / f"{name}.safetensors"), word)
+            file = options.folder / f"{name}.safetensors"
+            found = slopes(*load(file), family.initializer, family.size // LATENT_TO_PIXELS)
         except (ValueError, RuntimeError) as error:
             print(json.dumps({"family": name, "error": str(error)}), flush=True)
             continue

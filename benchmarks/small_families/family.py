@@ -18,10 +18,11 @@ class Family:
     name: of its checkpoint file. title: for people.
     config: the small entry for the host's list of model families.
     network: what the host's diffusion network of this family is built with.
-    encoders: keys of the text encoders that are trained.
+    encoders: keys of the text encoders that its files are for.
     marks: tensors that the file has beside its weights, or in the place of them, by name.
     module: the host's class of the network.
-    initializer: a word of its vocabulary.
+    initializer: a word of its vocabulary. size: of the images in pixels.
+    with_vae: whether there is a small VAE for its latents; without, the checkpoint is for gradients alone.
     """
 
     name: str
@@ -32,6 +33,8 @@ class Family:
     marks: Mapping[str, torch.Tensor] = field(default_factory=dict)
     module: Callable[..., torch.nn.Module] = UNetModel
     initializer: str = "dog"
+    size: int = 128
+    with_vae: bool = True
 
 
 def small_tokenizer(kind: type, widths: Mapping[str, int]) -> type:

@@ -46,15 +46,21 @@ def write(file: Path, family: Family, seed: int = 0) -> None:
 
 def describe(family: Family) -> dict[str, object]:
     """What a row of the matrix needs to know of it."""
-    return {"title": family.title, "initializer": family.initializer, "encoders": family.encoders}
+    return {
+        "title": family.title,
+        "initializer": family.initializer,
+        "encoders": family.encoders,
+        "size": family.size,
+    }
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("families", nargs="*", help=f"of {', '.join(FAMILIES)}; all where none is named")
+    parser.add_argument("families", nargs="*", help=f"of {', '.join(FAMILIES)}; all with a VAE where none is named")
     options = parser.parse_args()
-    chosen = {name: FAMILIES[name] for name in options.families or FAMILIES}
+    whole = [name for name, family in FAMILIES.items() if family.with_vae]
+    chosen = {name: FAMILIES[name] for name in options.families or whole}
     for name, chosen_family in chosen.items():
         target = options.folder / f"{name}.safetensors"
         if not target.is_file():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from . import sd1, sd2, sdxl
+from . import flux, lumina, pixart, sd1, sd2, sd3, sdxl
 from .family import Family
 
-FAMILIES: dict[str, Family] = {family.name: family for module in (sd1, sd2, sdxl) for family in module.FAMILIES}
+FAMILIES: dict[str, Family] = {
+    family.name: family for module in (sd1, sd2, sdxl, sd3, flux, pixart, lumina) for family in module.FAMILIES
+}

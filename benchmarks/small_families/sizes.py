@@ -35,3 +35,18 @@ def clip_config(width: int) -> dict[str, int]:
         "num_hidden_layers": LAYERS,
         "projection_dim": width,
     }
+
+
+# T5-XXL, but for what its vocabulary gives.
+T5_WIDTH = 64
+T5 = {"d_model": T5_WIDTH, "d_ff": 128, "d_kv": 16, "num_heads": 4, "num_layers": 2}
+
+# Qwen3-4B; its vocabulary and the width of its heads are what they are.
+QWEN_WIDTH = 64
+QWEN = {
+    "hidden_size": QWEN_WIDTH,
+    "intermediate_size": 128,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+}

@@ -14,6 +14,7 @@ MODELS: Mapping[frozenset[int], str] = {
     frozenset({768, 1280, 4096}): "SD3",
     frozenset({768, 4096}): "Flux",
     frozenset({2304}): "SANA or Lumina 2 (Gemma 2 2B)",
+    frozenset({2560}): "a model with Qwen3-4B or Gemma-3-4B (Z-Image, Flux.2 Klein)",
     frozenset({4096}): "a model with T5-XXL or UMT5-XXL (SD3, Flux, Wan)",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -17,28 +17,39 @@ class Conditioning:
     """What the text encoders hand to the denoiser.
 
     context: `[B, n_tokens, context_dim]`. pooled: `[B, pooled_dim]`, or None where the model has none.
+    extra: what the host hands on beside them, by name, for each row, or none; it takes no gradient.
+    lengths: of each row's tokens, where they differ and the rest of the row is filled up; None where all count.
     """
 
     context: Tensor
     pooled: Tensor | None
+    extra: Sequence[Mapping[str, object]] = ()
+    lengths: Sequence[int] | None = None
 
     def detached(self) -> Conditioning:
         """A leaf copy that collects gradients of its own."""
         pooled = None if self.pooled is None else self.pooled.detach().requires_grad_()
-        return Conditioning(self.context.detach().requires_grad_(), pooled)
+        return replace(self, context=self.context.detach().requires_grad_(), pooled=pooled)
 
     def select(self, index: Tensor) -> Conditioning:
         """Rows `index` (`[b]`, int64), in that order."""
+        rows = index.tolist() if self.extra or self.lengths is not None else []
         index = index.to(self.context.device)
-        return Conditioning(self.context[index], None if self.pooled is None else self.pooled[index])
+        return Conditioning(
+            self.context[index],
+            None if self.pooled is None else self.pooled[index],
+            [self.extra[row] for row in rows] if self.extra else (),
+            None if self.lengths is None else [self.lengths[row] for row in rows],
+        )
 
     def backward(self, leaf: Conditioning, scale: float) -> None:
         """Send the gradients that `leaf = self.detached()` collected, divided by `scale`, through the encoders."""
-        tensors, gradients = [self.context], [_gradient(leaf.context) / scale]
+        pairs = [(self.context, leaf.context)]
         if self.pooled is not None and leaf.pooled is not None:
-            tensors.append(self.pooled)
-            gradients.append(_gradient(leaf.pooled) / scale)
-        torch.autograd.backward(tensors, gradients)
+            pairs.append((self.pooled, leaf.pooled))
+        # An encoder whose vectors do not train may give all of one, and nothing is to go back through it.
+        pairs = [pair for pair in pairs if pair[0].requires_grad] or pairs
+        torch.autograd.backward([tensor for tensor, _ in pairs], [_gradient(part) / scale for _, part in pairs])
 
 
 def _gradient(leaf: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -51,18 +51,21 @@ class EncoderProbe:
             }
         return found
 
-    def last_hidden_states(self, word: str) -> dict[str, Tensor]:
+    def last_hidden_states(self, word: str, keys: Collection[str] | None = None) -> dict[str, Tensor]:
         """What the encoders make of a word that stands alone, behind their last norm: CrossInit's start.
+
+        keys: of the encoders that are asked for; None for all.
 
         Returns [n_tokens, dim] float32 on the CPU by encoder key. Raises ValueError for encoders other than CLIP's.
         """
-        other = [key for key, norm in self.first_norms.items() if norm is None]
+        wanted = self.first_norms if keys is None else keys
+        other = [key for key in wanted if self.first_norms[key] is None]
         if other:
             raise ValueError(f"CrossInit starts at hidden states of CLIP text encoders; {', '.join(other)} is none.")
         ids, tables = self.text_encoder.token_ids(word), self.text_encoder.vocabularies
         with torch.no_grad():
             states = self.hidden_states("{}", {key: table.rows(ids[key]) for key, table in tables.items()})
-        return {key: _normed(rows[:, -1], self._transformers[key]) for key, rows in states.items()}
+        return {key: _normed(states[key][:, -1], self._transformers[key]) for key in states if key in wanted}
 
 
 def _normed(rows: Tensor, transformer: Any) -> Tensor:

@@ -50,7 +50,8 @@ def run(models, images, node_mode, monkeypatch):
             validation = Validation(measured, 1, patience) if held else None
             previews = Previews(text_encoder, denoiser, 64, 8, ("a {}",), 0, ONE_ROW)
             watch = run_watch.RunWatch(RunHistory(STEPS, 2, "the start", validation), previews)
-            report = run_report.RunReport("cat", {}, "7", STEPS, 0, False, "", watch, lambda: "To go on", "", validation)
+            shown = ("", watch, lambda: "To go on", "", validation)
+            report = run_report.RunReport("cat", {}, "7", STEPS, 0, False, *shown)
             with report.keeping():
                 start = start_method(config, text_encoder)
                 report.begin(start.result())

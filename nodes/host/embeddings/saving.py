@@ -15,7 +15,7 @@ from ....dti_core.files.atomic_write import check_writable
 from ....dti_core.files.embedding_file import load_embedding, save_diffusers_pair, save_embedding
 from ....dti_core.merging import renamed
 from ...prompt_name import check_embedding_name, trigger
-from ..training.text_encoder import sub_tokenizers
+from ..encoders import sub_tokenizers
 from .folder import all_files, files_called, reads
 
 if TYPE_CHECKING:

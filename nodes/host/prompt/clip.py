@@ -12,6 +12,8 @@ from comfy.sd1_clip import SDTokenizer
 
 from ....dti_core.embedding import ConceptEmbedding
 from ...prompt_name import trigger
+from ..encoders import tokenizer_keys
+from ..row_scale import row_scales
 
 if TYPE_CHECKING:
     from comfy.sd import CLIP
@@ -33,8 +35,9 @@ def clip_with_embedding(clip: CLIP, embedding: ConceptEmbedding) -> tuple[CLIP, 
     embeddings that are called alike each keeps its own.
     """
     name = f"{embedding.name.rpartition('/')[2]}-{_digest(embedding)}"
+    scales = row_scales(clip)
     with torch.inference_mode(False):  # a training may meet them in its captions
-        rows = {key: vectors.clone() for key, vectors in embedding.vectors.items()}
+        rows = {key: vectors * scales.get(key, 1.0) for key, vectors in embedding.vectors.items()}
     return clip_with_rows(clip, name, rows), trigger(name)
 
 
@@ -45,9 +48,9 @@ def clip_with_rows(clip: CLIP, name: str, rows: Mapping[str, Rows]) -> CLIP:
     """
     clone = clip.clone()
     clone.tokenizer = copy.copy(clip.tokenizer)
-    for key, tokenizer in vars(clip.tokenizer).items():
-        if isinstance(tokenizer, SDTokenizer) and key in rows:  # a refiner has one that no encoder hears
-            setattr(clone.tokenizer, key, _knowing(tokenizer, name, rows[key]))
+    for attribute, key in tokenizer_keys(clip).items():
+        if key in rows:  # a refiner has one that no encoder hears
+            setattr(clone.tokenizer, attribute, _knowing(getattr(clip.tokenizer, attribute), name, rows[key]))
     return clone
 
 

@@ -9,7 +9,8 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from ....dti_core.embedding import ConceptEmbedding
 from ...prompt_name import trigger
 from ..embeddings.folder import prompt_reads
-from ..training.text_encoder import check_fits, sub_tokenizers
+from ..encoders import sub_tokenizers
+from ..training.text_encoder import check_fits
 from .clip import clip_with_embedding
 from .trigger_wiring import prompts_that_miss_it
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ....dti_core.methods import Options
 from ....dti_core.training.initializer import check_tokens
 from ....dti_core.training.validation import EVERY, check_validation
 from ...prompt_name import check_embedding_name
-from .text_encoder import sub_tokenizers, token_ids
+from ..encoders import sub_tokenizers
+from .text_encoder import token_ids
 
 if TYPE_CHECKING:
     from comfy.sd import CLIP
@@ -48,10 +49,14 @@ def validation_objection(held_out: int | None, patience: int | None) -> str | No
     return None
 
 
-def check_concept(clip: CLIP, initializer: str, n_vectors: int) -> None:
-    """Raise ValueError unless the initializer is words of the vocabulary, as many as can be trained."""
+def check_concept(clip: CLIP, initializer: str, n_vectors: int, keys: Collection[str] | None = None) -> None:
+    """Raise ValueError unless the initializer is words of the vocabulary, as many as can be trained.
+
+    keys: of the text encoders that train; None for all.
+    """
     _check_words(initializer)
-    check_tokens(initializer, token_ids(sub_tokenizers(clip), initializer), n_vectors)
+    ids = token_ids(sub_tokenizers(clip), initializer)
+    check_tokens(initializer, {key: own for key, own in ids.items() if keys is None or key in keys}, n_vectors)
 
 
 def _check_words(initializer: str) -> None:

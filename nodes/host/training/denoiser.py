@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from torch import Tensor
 
 from ....dti_core.training.backend import Conditioning, TextEncoder
@@ -40,6 +41,8 @@ class HostDenoiser:
         self.latent_channels: int = patcher.model.latent_format.latent_channels
         self.model_type: str = patcher.model.model_type.name
         self.device: torch.device = patcher.load_device
+        # Cross-attention; elsewhere text that is there twice counts twice.
+        self.repeats_text = isinstance(self._model.diffusion_model, UNetModel)
         # fp16 gradients of a mean over an image lie below its smallest normal number.
         self.loss_scale = 2.0**15 if _compute_dtype(patcher) == torch.float16 else 1.0
 
@@ -66,7 +69,7 @@ class HostDenoiser:
     def check_conditioning(self, conditioning: Conditioning) -> None:
         """Raise ValueError where the text encoder belongs to another kind of model."""
         config = self._model.model_config.unet_config
-        wanted, got = config.get("context_dim"), conditioning.context.shape[-1]
+        wanted, got = _context_width(config), conditioning.context.shape[-1]
         if wanted is not None and wanted != got:
             raise ValueError(
                 f"This clip gives conditioning {got} wide, but the model takes {wanted}. "
@@ -130,3 +133,10 @@ class HostDenoiser:
 def _compute_dtype(patcher: ModelPatcher) -> torch.dtype:
     dtype: torch.dtype = patcher.get_model_object("manual_cast_dtype") or patcher.model.get_dtype()
     return dtype
+
+
+def _context_width(config: Mapping[str, Any]) -> int | None:
+    """How wide a network with this configuration takes text, None where it does not say."""
+    embedder = config.get("context_embedder_config", {}).get("params", {})
+    known = (config.get("context_dim"), config.get("context_in_dim"), config.get("cap_feat_dim"))
+    return next((width for width in (*known, embedder.get("in_features")) if width is not None), None)

@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from functools import partial
 
 import torch
+from comfy.ldm.pixart.pixartms import PixArtMS
 
 from ....dti_core.training.backend import Conditioning
 from .denoiser import HostDenoiser
 from .text_encoder import HostTextEncoder
 
-EDGE = 16  # of the latents that are tried
+# Of the latents that are tried; PixArt counts positions in steps of 64.
+EDGE, PIXART_EDGE = 16, 48
 
 
 def check_layers(text_encoder: HostTextEncoder, denoiser: HostDenoiser, *modules: torch.nn.Module) -> None:
@@ -28,9 +30,10 @@ def check_layers(text_encoder: HostTextEncoder, denoiser: HostDenoiser, *modules
 
 
 def _run(denoiser: HostDenoiser, conditioning: Conditioning) -> None:
-    noise = torch.zeros(1, denoiser.latent_channels, EDGE, EDGE, device=denoiser.device)
+    edge = PIXART_EDGE if isinstance(denoiser.patcher.model.diffusion_model, PixArtMS) else EDGE
+    noise = torch.zeros(1, denoiser.latent_channels, edge, edge, device=denoiser.device)
     sigma = denoiser.sigmas(torch.tensor([0.5])).to(denoiser.device)
-    size = 8 * EDGE
+    size = 8 * edge
     denoiser.loss(noise, conditioning, sigma, noise, torch.tensor([[size, size, 0, 0, size, size]]))
 
 

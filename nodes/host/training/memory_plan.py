@@ -29,7 +29,7 @@ class MemoryPlan:
     stream_unet: bool = False
 
 
-_BLOCKS = frozenset({"transformer_block", "text_layer"})
+_BLOCKS = frozenset({"transformer_block", "text_layer", "dit_block", "language_layer"})
 _ALL = _BLOCKS | {"residual_block"}
 
 # From fast to small.

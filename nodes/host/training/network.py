@@ -37,14 +37,17 @@ class Network:
             "cond_or_uncond": [0],
         }
 
-    def __call__(self, x_t: Tensor, sigma: Tensor, inputs: Mapping[str, object]) -> Tensor:
-        """The prediction for `x_t` `[B, C, H, W]`, `sigma` `[B]` and further arguments of the host's `apply_model`."""
-        if not self._is_patched:
-            return self._run(x_t, sigma, inputs)
+    def __call__(self, x_t: Tensor, sigma: Tensor, inputs: Sequence[Mapping[str, object]]) -> Tensor:
+        """The prediction for `x_t` `[B, C, H, W]`, `sigma` `[B]` and further arguments of the host's `apply_model`.
+
+        inputs: one for all rows, or one for each.
+        """
+        if not self._is_patched and len(inputs) == 1:
+            return self._run(x_t, sigma, inputs[0])
         # In sampling all rows share one noise level, and a patch may ask for it.
         rows = []
         for i in range(len(sigma)):
-            own = {name: value[i : i + 1] if torch.is_tensor(value) else value for name, value in inputs.items()}
+            own = inputs[i] if len(inputs) > 1 else _row(inputs[0], i)
             with self._seeded(sigma[i : i + 1]):
                 rows.append(self._run(x_t[i : i + 1], sigma[i : i + 1], own))
         return torch.cat(rows)
@@ -71,3 +74,7 @@ class Network:
 
 def _differentiable_attention(func: object, *args: object, **kwargs: object) -> Any:
     return comfy.ldm.modules.attention.attention_pytorch(*args, **kwargs)
+
+
+def _row(inputs: Mapping[str, object], i: int) -> dict[str, object]:
+    return {name: value[i : i + 1] if torch.is_tensor(value) else value for name, value in inputs.items()}

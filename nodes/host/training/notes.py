@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ....dti_core.training.crops import Crop
 from ...image_notes import mask_notes, picture_notes
+from ..encoders import sub_tokenizers
 from ..node_text import show_on_node
-from .text_encoder import sub_tokenizers
 
 if TYPE_CHECKING:
     from comfy.sd import CLIP

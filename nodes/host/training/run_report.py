@@ -36,6 +36,7 @@ class RunReport:
     memory: the plan in force, to be shown. watch: what is shown of the steps.
     hint: what to do after Stop, asked for then. heading: stands above what is shown.
     validation: what has measured the steps, None where nothing is held out.
+    whole: vectors with those of encoders that do not train.
 
     A checkpoint that cannot be saved ends nothing: it is said on the node, and the run goes on.
     """
@@ -53,6 +54,7 @@ class RunReport:
         hint: Callable[[], str] = lambda: "",
         heading: str = "",
         validation: Validation | None = None,
+        whole: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = lambda vectors: vectors,
     ) -> None:
         self.losses: list[float] = []
         self._name = name
@@ -73,6 +75,7 @@ class RunReport:
         self._validation = validation
         self._chosen: list[str] = []
         self._heading = heading
+        self._whole = whole
 
     def begin(self, vectors: Mapping[str, Tensor], step: int = 0) -> None:
         """Show what the run starts from, by encoder key; step: how many were done before."""
@@ -107,7 +110,7 @@ class RunReport:
             self._chosen.append(self._problem.strip() if path is None else f"step {last}, the last, is saved to {path}")
             vectors = chosen.vectors
         self._show(self._steps, self._watch.finish(vectors))
-        return ConceptEmbedding(self._name, dict(vectors), metadata)
+        return ConceptEmbedding(self._name, self._whole(vectors), metadata)
 
     def notes(self) -> list[str]:
         """What is to be said when all is over: steps that came to nothing, and which step was chosen."""
@@ -158,7 +161,7 @@ class RunReport:
         name = self._name[: MAX_LENGTH - len(ending) - 5].rstrip("./") + ending
         metadata = {**self._metadata, "dti.step": str(step)}
         try:
-            _, path = keep(ConceptEmbedding(name, vectors, metadata), self._overwrite)
+            _, path = keep(ConceptEmbedding(name, self._whole(vectors), metadata), self._overwrite)
         except Exception as error:
             log.exception("DTI: step %d was not saved", step)
             self._problem = f"\nStep {step} was not saved: {error}"

@@ -42,7 +42,7 @@ def training_session(
         placed = _PlacedModels(_resident(model, "model"), _resident(clip.patcher, "clip"), memory)
         with placed.open():
             denoiser = HostDenoiser(placed.unet)
-            text_encoder = HostTextEncoder(clip, placed.encoders.model, denoiser.device)
+            text_encoder = HostTextEncoder(clip, placed.encoders.model, denoiser.device, denoiser.repeats_text)
             with torch.no_grad():
                 conditioning = text_encoder.encode(["{}"], _any_vectors(text_encoder))
             denoiser.check_conditioning(conditioning)

@@ -11,6 +11,7 @@ import comfy.model_management
 import torch
 from comfy.sd1_clip import SD1ClipModel, SDClipModel, SDTokenizer
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ....dti_core.analysis.token_text import check_known
 from ....dti_core.embedding import ConceptEmbedding
@@ -19,8 +20,10 @@ from ....dti_core.training.backend import Conditioning
 from ....dti_core.training.captions import slots
 from ....dti_core.vocabulary import Vocabulary
 from ...prompt_name import trigger
+from ..encoders import list_key, sub_tokenizers, tokenizer_keys
 from ..prompt.clip import clip_with_rows
 from ..prompt.slots import Slot, Slots
+from ..row_scale import row_scale
 from .encoded_together import Window, encoded_together
 
 if TYPE_CHECKING:
@@ -28,25 +31,17 @@ if TYPE_CHECKING:
 
 # The name by which a caption calls the concept.
 SLOTS = "dti_slots"
+NO_ROWS = range(0)
 # The host's: by encoder, windows of (token id, tensor or `Slot`; weight).
 TokenLists = dict[str, list[list[tuple[Any, float]]]]
 
 
-def sub_tokenizers(clip: CLIP) -> dict[str, SDTokenizer]:
-    """The tokenizer of every text encoder of a CLIP by encoder key ("clip_l", "clip_g", ...).
+def check_fits(clip: CLIP, embedding: ConceptEmbedding, keys: Sequence[str] | None = None) -> None:
+    """Raise ValueError where the embedding has no vectors of the right width for an encoder of `clip`.
 
-    A family may share a tokenizer of more encoders than a model has: SDXL's refiner has no "clip_l".
+    keys: of the encoders that it is for; None for all.
     """
-    return {
-        key: tokenizer
-        for key, tokenizer in vars(clip.tokenizer).items()
-        if isinstance(tokenizer, SDTokenizer) and getattr(clip.cond_stage_model, key, None) is not None
-    }
-
-
-def check_fits(clip: CLIP, embedding: ConceptEmbedding) -> None:
-    """Raise ValueError where the embedding has no vectors of the right width for an encoder of `clip`."""
-    check_widths(embedding, _widths(clip))
+    check_widths(embedding, {key: width for key, width in _widths(clip).items() if keys is None or key in keys})
 
 
 def unread(clip: CLIP, embedding: ConceptEmbedding) -> str:
@@ -59,81 +54,123 @@ class HostTextEncoder:
 
     clip: a CLIP whose model is loaded. model: the module to run, `clip.cond_stage_model` or a copy of it.
     device: where the conditioning is wanted; None for where the host puts it, which may be the CPU.
+    repeats: whether texts of unequal length are repeated to one length, which changes nothing where they are read by
+    cross-attention alone; otherwise they are filled up, and the conditioning says how long each is.
+
+    vocabularies: of the encoders that train; all of them, until `hold` is called.
     """
 
-    def __init__(self, clip: CLIP, model: SD1ClipModel, device: torch.device | None = None) -> None:
+    def __init__(
+        self, clip: CLIP, model: SD1ClipModel, device: torch.device | None = None, repeats: bool = True
+    ) -> None:
         self._clip = clip
         self._device = device
         self._model = model
+        self._repeats = repeats
         self._tokenizers = sub_tokenizers(clip)
-        self.vocabularies: Mapping[str, Vocabulary] = {
+        self._all: Mapping[str, Vocabulary] = {
             key: _vocabulary(key, getattr(model, key), tokenizer) for key, tokenizer in self._tokenizers.items()
         }
-        self._tokens: dict[tuple[str, int], TokenLists] = {}
+        self._scales = {key: row_scale(getattr(model, key)) for key in self._all}
+        self.vocabularies: Mapping[str, Vocabulary] = self._all
+        self.held: dict[str, Tensor] = {}
+        self._tokens: dict[tuple[object, ...], TokenLists] = {}
+
+    def hold(self, held: Mapping[str, Tensor]) -> None:
+        """Keep these encoders' vectors (`[n, dim]`, by encoder key) as they are, and train the others alone."""
+        self.held = dict(held)
+        self.vocabularies = {key: vocabulary for key, vocabulary in self._all.items() if key not in held}
+
+    def with_held(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`vectors` of the encoders that train, with those that are held, in the model's order."""
+        return {key: vectors[key] if key in vectors else self.held[key] for key in self._all}
 
     def token_ids(self, text: str) -> dict[str, list[int]]:
         """Token ids by encoder key. Raises ValueError where a word is not in the vocabulary."""
-        return token_ids(self._tokenizers, text)
+        ids = token_ids(self._tokenizers, text)
+        return {key: ids[key] for key in self.vocabularies}
+
+    def word_rows(self, text: str) -> dict[str, Tensor]:
+        """What the table of every encoder has for `text`, `[n_tokens, dim]` float32 on the CPU."""
+        ids = token_ids(self._tokenizers, text)
+        return {key: vocabulary.rows(ids[key]).cpu() for key, vocabulary in self._all.items()}
 
     def encode(self, captions: Sequence[str], vectors: Mapping[str, Tensor]) -> Conditioning:
         """See `dti_core.training.backend.TextEncoder`; a caption may do without `{}`. Call inside `differentiable`."""
-        n_vectors = len(next(iter(vectors.values())))
-        rows = {key: value.unbind() for key, value in vectors.items()}
-        prompts = [self._tokens_of(caption, n_vectors, rows) for caption in captions]
+        vectors = self.with_held(vectors)
+        counts = {key: len(value) for key, value in vectors.items()}
+        rows = {key: self._as_read(key, value).unbind() for key, value in vectors.items()}
+        prompts = [self._tokens_of(caption, counts, rows) for caption in captions]
         options = {} if self._clip.layer_idx is None else {"layer": self._clip.layer_idx}
         self._model.reset_clip_options()
         # Hosts that stream weights need to be told where to compute; older ones ignore the key.
         self._model.set_clip_options({**options, "execution_device": self._clip.patcher.load_device})
         with encoded_together(self._windows(prompts)), _results_on(self._device):
-            contexts, pooled = zip(*(self._model.encode_token_weights(tokens)[:2] for tokens in prompts), strict=True)
-        # Captions beyond 75 tokens come in several windows. Repeating the shorter ones changes nothing in
-        # attention, and is how the host brings prompts of unequal length together.
-        length = math.lcm(*(context.shape[1] for context in contexts))
-        repeated = [context.repeat(1, length // context.shape[1], 1) for context in contexts]
-        return Conditioning(torch.cat(repeated), None if pooled[0] is None else torch.cat(pooled))
+            encoded = [self._model.encode_token_weights(tokens) for tokens in prompts]
+        contexts, pooled, *others = zip(*encoded, strict=True)
+        text = None if pooled[0] is None else torch.cat(pooled)
+        extra = tuple(others[0]) if others and any(others[0]) else ()
+        lengths = tuple(context.shape[1] for context in contexts)
+        if self._repeats or len(set(lengths)) == 1:
+            # Captions beyond 75 tokens come in several windows. Repeating the shorter ones changes nothing in
+            # attention, and is how the host brings prompts of unequal length together.
+            length = math.lcm(*lengths)
+            repeated = [context.repeat(1, length // context.shape[1], 1) for context in contexts]
+            return Conditioning(torch.cat(repeated), text, extra)
+        filled = [pad(context, (0, 0, 0, max(lengths) - context.shape[1])) for context in contexts]
+        return Conditioning(torch.cat(filled), text, extra, lengths)
 
     def slot_positions(self, caption: str, n_vectors: int) -> dict[str, list[tuple[int, int]]]:
         """Where the concept's vectors stand in the tokens of `caption`, as (window, position), by encoder key."""
+        slots = self._slots(caption, dict.fromkeys(self._all, n_vectors))
         return {
-            _encoder_key(name, self.vocabularies): [
+            list_key(name, self._all): [
                 (window_number, position)
                 for window_number, window in enumerate(windows)
                 for position, (token, _) in enumerate(window)
                 if isinstance(token, Slot)
             ]
-            for name, windows in self._slots(caption, n_vectors).items()
+            for name, windows in slots.items()
+            if list_key(name, self._all) in self._all
         }
 
-    def _tokens_of(self, caption: str, n_vectors: int, rows: Mapping[str, Sequence[Tensor]]) -> TokenLists:
+    def _as_read(self, key: str, rows: Tensor) -> Tensor:
+        scale = self._scales[key]
+        return rows if scale == 1 else rows * scale
+
+    def _tokens_of(self, caption: str, counts: Mapping[str, int], rows: Mapping[str, Sequence[Tensor]]) -> TokenLists:
         return {
             name: [
-                [(_fill(token, rows[_encoder_key(name, rows)]), weight) for token, weight in window]
+                [(_fill(token, rows.get(list_key(name, rows), ())), weight) for token, weight in window]
                 for window in windows
             ]
-            for name, windows in self._slots(caption, n_vectors).items()
+            for name, windows in self._slots(caption, counts).items()
         }
 
     def _windows(self, prompts: Sequence[TokenLists]) -> dict[SDClipModel, list[Window]]:
         return {
-            getattr(self._model, _encoder_key(name, self.vocabularies)): [
+            getattr(self._model, list_key(name, self._all)): [
                 [token for token, _ in window] for tokens in prompts for window in tokens[name]
             ]
             for name in prompts[0]
+            if list_key(name, self._all) in self._all
         }
 
-    def _slots(self, caption: str, n_vectors: int) -> TokenLists:
-        """The caption's tokens with a `Slot` where each vector goes."""
-        if (caption, n_vectors) not in self._tokens:
-            known = self.vocabularies
-            wanted, clip, text = slots(caption, n_vectors), self._clip, caption
-            for slot, rows in wanted.items():
-                name = f"{SLOTS}_{rows.start}_{rows.stop}"
-                clip = clip_with_rows(clip, name, dict.fromkeys(self._tokenizers, Slots(rows)))
+    def _slots(self, caption: str, counts: Mapping[str, int]) -> TokenLists:
+        """The caption's tokens with a `Slot` where each vector goes; lists that no encoder reads have none."""
+        asked = (caption, *counts.items())
+        if asked not in self._tokens:
+            wanted = {key: slots(caption, count) for key, count in counts.items()}
+            clip, text = self._clip, caption
+            for number, slot in enumerate(dict.fromkeys(one for by_slot in wanted.values() for one in by_slot)):
+                name = f"{SLOTS}_{number}"
+                rows = {key: Slots(wanted.get(key, {}).get(slot, NO_ROWS)) for key in tokenizer_keys(clip).values()}
+                clip = clip_with_rows(clip, name, rows)
                 text = text.replace(slot, trigger(name))
-            count = sum(len(rows) * caption.count(slot) for slot, rows in wanted.items())
             tokens = clip.tokenize(text)
-            tokens = {name: windows for name, windows in tokens.items() if _encoder_key(name, known) in known}
             for name, windows in tokens.items():
+                own = wanted.get(list_key(name, counts), {})
+                count = sum(len(rows) * caption.count(slot) for slot, rows in own.items())
                 found = sum(isinstance(token, Slot) for window in windows for token, _ in window)
                 if found != count:
                     raise RuntimeError(
@@ -141,8 +178,8 @@ class HostTextEncoder:
                         f"caption {caption!r}. Connect the CLIP output of Load Checkpoint, without nodes that change "
                         "how prompts are read."
                     )
-            self._tokens[caption, n_vectors] = tokens
-        return self._tokens[caption, n_vectors]
+            self._tokens[asked] = tokens
+        return self._tokens[asked]
 
 
 @contextmanager
@@ -162,13 +199,15 @@ def _fill(token: int | Tensor | Slot, rows: Sequence[Tensor]) -> int | Tensor:
     return rows[token.row] if isinstance(token, Slot) else token
 
 
-def _encoder_key(name: str, vectors: Mapping[str, object]) -> str:
-    """The host names CLIP's token lists "l" and "g" where the encoders are "clip_l" and "clip_g"."""
-    return name if name in vectors else f"clip_{name}"
-
-
 def _widths(clip: CLIP) -> dict[str, int]:
-    return {key: tokenizer.embedding_size for key, tokenizer in sub_tokenizers(clip).items()}
+    model = clip.cond_stage_model
+    return {key: _width(getattr(model, key), tokenizer) for key, tokenizer in sub_tokenizers(clip).items()}
+
+
+def _width(encoder: SDClipModel, tokenizer: SDTokenizer) -> int:
+    table = encoder.transformer.get_input_embeddings()
+    width: int = tokenizer.embedding_size if getattr(table, "weight", None) is None else table.weight.shape[1]
+    return width
 
 
 def _vocabulary(key: str, encoder: SDClipModel, tokenizer: SDTokenizer) -> Vocabulary:
@@ -192,5 +231,6 @@ def token_ids(tokenizers: Mapping[str, SDTokenizer], text: str) -> dict[str, lis
 
 def _token_ids(tokenizer: SDTokenizer, text: str) -> list[int]:
     end = -1 if tokenizer.tokenizer_adds_end_token else None
-    ids: list[int] = tokenizer.tokenizer(text)["input_ids"][tokenizer.tokens_start : end]
+    # As behind another word: vocabularies that begin words with the space have others at the start of a text.
+    ids: list[int] = tokenizer.tokenizer(f" {text.strip()}")["input_ids"][tokenizer.tokens_start : end]
     return ids
