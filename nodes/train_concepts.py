@@ -7,15 +7,14 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from .captions import prompts_objection
 from .concept_images.concept import Concept
 from .concept_queue import train_concepts
 from .host.embeddings.owned_files import OwnedFiles
 from .host.schema import search_aliases
-from .host.training.checks import settings_objection
 from .single_values import single_values
 from .sockets import DTIConcept, DTIEmbedding, report_output
-from .train_inputs import settings_inputs
+from .train_inputs import settings_inputs, with_defaults
+from .train_objection import run_objection
 
 # How the files of all concepts are called together.
 ALL = ""
@@ -79,16 +78,15 @@ class DTITrainConcepts(io.ComfyNode):
         noise_start: Sequence[float | None] = (None,),
         noise_end: Sequence[float | None] = (None,),
         preview_prompts: Sequence[str | None] = (None,),
+        held_out: Sequence[int | None] = (None,),
+        patience: Sequence[int | None] = (None,),
     ) -> bool | str:
         """Refused as the graph is queued, before a checkpoint is loaded for it."""
-        objection = settings_objection(None, None, {"noise_start": noise_start[0], "noise_end": noise_end[0]})
-        return objection or prompts_objection(preview_prompts[0]) or True
+        return run_objection(noise_start[0], noise_end[0], preview_prompts[0], held_out[0], patience[0]) or True
 
     @classmethod
     def execute(cls, concepts: Sequence[Concept], **inputs: Sequence[Any]) -> io.NodeOutput:
-        # A graph that was saved by an older version lacks what came later.
-        defaults = {one.id: [one.default] for one in settings_inputs() if getattr(one, "default", None) is not None}
-        settings = single_values("Train Concepts", {**defaults, **inputs})
+        settings = single_values("Train Concepts", with_defaults(inputs, settings_inputs()))
         try:
             queue = train_concepts(settings, concepts, cls.hidden.unique_id)
         except RuntimeError:

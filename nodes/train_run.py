@@ -38,7 +38,8 @@ from .host.training.trainable import check_trainable
 from .host.training.trained_encoders import encoder_notes, hold_others, trained_encoders
 from .host.training.vae import encode_images
 from .run_picture.history import RunHistory
-from .train_inputs import SCHEDULES, TEMPLATES
+from .train_inputs import TEMPLATES
+from .train_options import SCHEDULES
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,8 @@ def run_training(
 
     numbers = held_out_numbers(len(pictures), one["held_out"])
     known = [*resolution_notes(one["model"], crop.resolution), *held_out_notes(len(pictures), one["held_out"])]
+    if max(shares) > 1:
+        known.append(f"Images are drawn by their repeats, in their order: {', '.join(map(str, shares))}.")
     notes = training_notes(one["clip"], pictures, by_image, crop, node_id, masks, known)
     weight = one["background_weight"]
     asked = (one["mirror"], crop.shape, crop.room)
@@ -151,19 +154,7 @@ def run_training(
         denoiser.check_latents(data[0])
         denoiser.check_sampling(data[0], text_encoder)
         hold_others(text_encoder, planned.encoders, config.initializer, one["start_from"])
-        texts = text_notes(planned.typed, TEMPLATES)
-        if one["class_word"]:
-            texts["dti.class_word"] = config.initializer
-        if masks:
-            texts["dti.background_weight"] = str(weight)
-        if one["mirror"]:
-            texts["dti.mirror"] = "True"
-        if numbers:
-            texts["dti.held_out"] = ", ".join(f"image {number}" for number in numbers)
-        texts |= {f"dti.{key}": value for key, value in crop.in_use().items()}
-        if max(shares) > 1:
-            texts["dti.repeats"] = " ".join(map(str, shares))
-            notes.append(f"Images are drawn by their repeats, in their order: {', '.join(map(str, shares))}.")
+        texts = {**text_notes(planned.typed, TEMPLATES), **_data_notes(one, planned, bool(masks), numbers)}
         metadata = run_metadata(planned.name, config, text_encoder, denoiser, one["resolution"], texts)
         metadata |= start_notes(one["start_from"], one["prior"]) | encoder_notes(text_encoder) | dict(mark or {})
         start = start_method(config, text_encoder, states, one["start_from"], one["prior"])
@@ -200,6 +191,22 @@ def run_training(
         notes += measured.notes()
     notes = [*kept.notes(), *report.notes(), *notes, *filter(None, [watch.note])]
     return FinishedRun(saved, report.losses, notes, picture)
+
+
+def _data_notes(one: Mapping[str, Any], planned: PlannedRun, masked: bool, held_out: Sequence[int]) -> dict[str, str]:
+    """Header entries: what was made of the images and captions. held_out: numbers of images."""
+    notes = {f"dti.{key}": value for key, value in planned.crop.in_use().items()}
+    if one["class_word"]:
+        notes["dti.class_word"] = planned.config.initializer
+    if masked:
+        notes["dti.background_weight"] = str(one["background_weight"])
+    if one["mirror"]:
+        notes["dti.mirror"] = "True"
+    if held_out:
+        notes["dti.held_out"] = ", ".join(f"image {number}" for number in held_out)
+    if max(planned.shares) > 1:
+        notes["dti.repeats"] = " ".join(map(str, planned.shares))
+    return notes
 
 
 def config_of(inputs: Mapping[str, Any]) -> TrainingConfig:

@@ -118,3 +118,17 @@ def test_what_all_concepts_share_needs_no_link_but_the_models(comfy_modules) -> 
     *models, first = [one.id for one in settings_inputs()[:4]]
     assert (models, first) == (["model", "clip", "vae"], "steps")
     assert [one.id for one in settings_inputs()[3:] if getattr(one, "default", None) is None] == []
+
+
+def test_what_train_refuses_as_it_is_queued_the_queue_refuses_too(comfy_modules) -> None:
+    from dti_pack.nodes.train import DTITrain
+    from dti_pack.nodes.train_concepts import DTITrainConcepts
+
+    for wrong in (
+        {"held_out": [0], "patience": [50]},
+        {"noise_start": [0.5], "noise_end": [0.5]},
+        {"preview_prompts": ["no place for it"]},
+    ):
+        said = [node.validate_inputs(**wrong) for node in (DTITrain, DTITrainConcepts)]
+        assert isinstance(said[0], str) and said[0] == said[1]
+    assert DTITrainConcepts.validate_inputs() is DTITrain.validate_inputs() is True

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING
 
-from ....dti_core.methods import Options
 from ....dti_core.training.initializer import check_tokens
-from ....dti_core.training.validation import EVERY, check_validation
 from ...prompt_name import check_embedding_name
 from ..encoders import sub_tokenizers
 from .text_encoder import token_ids
@@ -20,30 +18,13 @@ if TYPE_CHECKING:
 SYNTAX = re.compile(r"[()\[\]{}<>:|\\]")
 
 
-def settings_objection(
-    name: str | None, initializer: str | None, options: Mapping[str, Any] | None = None
-) -> str | None:
-    """What is wrong with these as they are typed; None for nothing, or where they come by a link.
-
-    options: fields of `Options`.
-    """
+def settings_objection(name: str | None, initializer: str | None) -> str | None:
+    """What is wrong with these as they are typed; None for nothing, or where they come by a link."""
     try:
         if name is not None:
             check_embedding_name(name)
         if initializer is not None:
             _check_words(initializer)
-        Options(**{key: value for key, value in (options or {}).items() if value is not None})
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def validation_objection(held_out: int | None, patience: int | None) -> str | None:
-    """What is wrong with these as they are typed; None for nothing, or where one comes by a link."""
-    if held_out is None or patience is None:
-        return None
-    try:
-        check_validation(held_out, EVERY, patience)
     except ValueError as error:
         return str(error)
     return None

@@ -203,7 +203,6 @@ def test_smoothness():
     assert smoothness([jump]).largest_step == pytest.approx(1.0)
 
 
-@pytest.mark.skipif(not FILE.is_file(), reason="no results of this world yet")
 def test_the_archive_holds_what_the_tables_ask_for():
     """A change of Settings that renames runs would leave the stored results behind."""
     with zipfile.ZipFile(FILE) as archive:
