@@ -120,7 +120,7 @@ def test_what_all_concepts_share_needs_no_link_but_the_models(comfy_modules) -> 
     assert [one.id for one in settings_inputs()[3:] if getattr(one, "default", None) is None] == []
 
 
-def test_what_train_refuses_as_it_is_queued_the_queue_refuses_too(comfy_modules) -> None:
+def test_what_train_refuses_as_it_is_queued_the_queue_refuses_too(load_models) -> None:
     from dti_pack.nodes.train import DTITrain
     from dti_pack.nodes.train_concepts import DTITrainConcepts
 
