@@ -18,6 +18,7 @@ from ....dti_core.training import StepReport
 from ....dti_core.training.validation import Validation
 from ...held_out_notes import chosen_notes
 from ...prompt_name import MAX_LENGTH
+from ..embeddings.finished import sealed
 from ..embeddings.saving import keep
 from ..node_text import notify, show_on_node
 from .memory import TrainingMemory
@@ -110,7 +111,7 @@ class RunReport:
             self._chosen.append(self._problem.strip() if path is None else f"step {last}, the last, is saved to {path}")
             vectors = chosen.vectors
         self._show(self._steps, self._watch.finish(vectors))
-        return ConceptEmbedding(self._name, self._whole(vectors), metadata)
+        return sealed(ConceptEmbedding(self._name, self._whole(vectors), metadata))
 
     def notes(self) -> list[str]:
         """What is to be said when all is over: steps that came to nothing, and which step was chosen."""
