@@ -20,6 +20,7 @@ import torch
         ("10_rex", "rex", ""),
         ("10_", "10_", ""),
         ("2024 cat", "2024", "cat"),
+        ("2024_rex dog", "2024_rex", "dog"),
         ("caf\u00e9 cup", "caf\u00e9", "cup"),
         ("cafe\u0301 cup", "caf\u00e9", "cup"),
         ("rex(1) dog", "rex_1_", "dog"),
