@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -47,6 +48,14 @@ class TrainingImage:
         """Rows and columns of its crops, in latents."""
         edge = min(self.mean.shape[-2:])
         return self.window or (edge, edge)
+
+    @cached_property
+    def corners(self) -> Tensor:
+        """Where the top left of a crop may lie, bool by row and column, in latents. Looked for once: it takes long."""
+        (height, width), (rows, columns) = self.mean.shape[-2:], self.crop_size
+        if self.weights is None:
+            return torch.ones((height - rows + 1, width - columns + 1), dtype=torch.bool)
+        return subject_crops(self.weights, (rows, columns))
 
 
 @dataclass(frozen=True)
@@ -121,7 +130,7 @@ def draw_batch(
     for index in order.tolist():
         image = pool[index]
         rows, columns = image.crop_size
-        top, left = _corner(image, generator)
+        top, left = _corner(image.corners, generator)
         window = (slice(None), slice(top, top + rows), slice(left, left + columns))
         if image.weights is not None:
             weights.append(image.weights[None][window])
@@ -146,15 +155,11 @@ def draw_batch(
     )
 
 
-def _corner(image: TrainingImage, generator: torch.Generator) -> tuple[int, int]:
+def _corner(corners: Tensor, generator: torch.Generator) -> tuple[int, int]:
     """Top and left of a crop, in latents."""
-    (height, width), (rows, columns) = image.mean.shape[-2:], image.crop_size
-    if image.weights is None:
-        return _integer(height - rows + 1, generator), _integer(width - columns + 1, generator)
-    shown = subject_crops(image.weights, (rows, columns))
-    tops = shown.any(dim=1).nonzero().flatten().tolist()
+    tops = corners.any(dim=1).nonzero().flatten().tolist()
     top: int = tops[_integer(len(tops), generator)]
-    lefts = shown[top].nonzero().flatten().tolist()
+    lefts = corners[top].nonzero().flatten().tolist()
     return top, lefts[_integer(len(lefts), generator)]
 
 

@@ -16,8 +16,8 @@ from .state import TrainingState, load_state, save_state
 
 KEPT_STATES = 3
 KEPT_RUNS = 3
-# A state may take a twentieth of the time; on a real model, whose steps take a second, that is every step, and a
-# hundredth of it.
+# A state may take a twentieth of the time. On a real model, whose steps take a second, each step leaves one, which
+# takes a hundredth.
 SHARE = 0.05
 
 # In the fingerprints of a run that was not all of one piece: what it went on from.

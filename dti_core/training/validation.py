@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from .data import TrainingImage
+from .repeats import drawn_by, with_repeats
 
 EVERY = 25
 # Of each image, each at another noise level.
@@ -43,7 +44,7 @@ class Validation:
     every: steps from one to the next; the last step is measured too.
     patience: steps without a lower loss after which training ends; 0 for none.
 
-    steps, losses: what has been measured; the first is what the run starts from, which is never chosen.
+    steps, losses: what has been measured; the first is what the run starts from. Step 0 is never chosen.
     """
 
     def __init__(self, measure: Callable[[Mapping[str, Tensor], int], float], every: int, patience: int = 0) -> None:
@@ -116,7 +117,9 @@ def split(
     """What is trained on, and what is held out: the last ones.
 
     images: `n_images`, and mirrored ones behind them, which show the same: those of what is held out are left out.
+    Repeats are of one trained image beside the others; of those that are held out each counts the same.
     """
     first = n_images - n_held_out
     trained = [image for number, image in enumerate(images) if number % n_images < first]
-    return trained, list(images[first:n_images])
+    shares = drawn_by([image.repeats for image in trained], len(trained))
+    return with_repeats(trained, shares), with_repeats(images[first:n_images], (1,))

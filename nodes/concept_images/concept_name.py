@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from ..prompt_name import cleaned
+from .concept_folder import REPEATS
 
 
 def named_by_folder(folder: str) -> tuple[str, str]:
@@ -12,5 +11,6 @@ def named_by_folder(folder: str) -> tuple[str, str]:
 
     A number of repeats, as kohya's trainer reads it, is passed over.
     """
-    words = re.sub(r"^[0-9]+_(?=.)", "", folder).split()
+    repeats = REPEATS.match(folder)
+    words = (folder[repeats.end() :] if repeats else folder).split() or folder.split()
     return (cleaned(words[0]), " ".join(words[1:])) if words else ("", "")

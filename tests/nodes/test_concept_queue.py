@@ -20,6 +20,7 @@ import torch
         ("10_rex", "rex", ""),
         ("10_", "10_", ""),
         ("2024 cat", "2024", "cat"),
+        ("2024_rex dog", "2024_rex", "dog"),
         ("caf\u00e9 cup", "caf\u00e9", "cup"),
         ("cafe\u0301 cup", "caf\u00e9", "cup"),
         ("rex(1) dog", "rex_1_", "dog"),
@@ -39,27 +40,31 @@ def embeddings(comfy_modules, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return tmp_path
 
 
-def save(folder: Path, name: str, **notes: str) -> None:
+def save(folder: Path, name: str, mark: str, is_result: bool = True, made=lambda embedding: embedding) -> None:
     from dti_pack.dti_core.embedding import ConceptEmbedding
     from dti_pack.dti_core.files.embedding_file import save_embedding
+    from dti_pack.nodes.host.embeddings.finished import MARK, sealed
 
-    metadata = {f"dti.{key}": value for key, value in notes.items()}
+    embedding = ConceptEmbedding(name, {"clip_g": torch.ones(1, 80), "clip_l": torch.ones(1, 64)}, {MARK: mark})
     (folder / name).parent.mkdir(exist_ok=True)
-    save_embedding(ConceptEmbedding(name, {"clip_l": torch.ones(1, 64)}, metadata), folder / f"{name}.safetensors")
+    save_embedding(made(sealed(embedding) if is_result else embedding), folder / f"{name}.safetensors")
 
 
 def test_a_result_is_known_by_its_mark(embeddings: Path) -> None:
+    from dti_pack.dti_core.methods.adjust import rescale
     from dti_pack.nodes.host.embeddings.finished import finished
 
-    save(embeddings, "pets/r.x", run="other")
-    save(embeddings, "pets/r.x-step3", run="mine", step="3")
-    save(embeddings, "pets/rax", run="mine")
-    save(embeddings, "r.x", run="mine")
+    save(embeddings, "pets/r.x", "other")
+    save(embeddings, "pets/r.x-step3", "mine")
+    save(embeddings, "pets/rax", "mine")
+    save(embeddings, "r.x", "mine")
     (embeddings / "pets" / "r.x_3.safetensors").write_bytes(b"cut off")
     assert finished("pets/r.x", "mine") is None
-    save(embeddings, "pets/r.x_2", run="mine", step="7")
+    save(embeddings, "pets/r.x_2", "mine", is_result=False)  # a step on the way, put in the place of the result
     assert finished("pets/r.x", "mine") is None
-    save(embeddings, "pets/r.x_12", run="mine")
+    save(embeddings, "pets/r.x_4", "mine", made=lambda one: rescale(one, {"clip_l": 0.4}, one.name))
+    assert finished("pets/r.x", "mine") is None
+    save(embeddings, "pets/r.x_12", "mine")
     embedding, path = finished("pets/r.x", "mine")
     assert (embedding.name, path) == ("pets/r.x_12", embeddings / "pets" / "r.x_12.safetensors")
 

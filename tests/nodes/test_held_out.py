@@ -127,7 +127,15 @@ def test_stop_takes_effect_inside_a_measurement_before_its_next_pass(images, run
     assert said == ["Stopped; step 1 is saved to cat-step1.safetensors\nTo go on"]
 
 
-def test_stop_keeps_the_best_step_too(images, run, monkeypatch):
+SAVED = {
+    "cat-step2": "Stopped; step 2 is saved to cat-step2.safetensors",
+    "cat-step1": "Step 1, of the lowest validation loss so far, is saved to cat-step1.safetensors",
+}
+
+
+@pytest.mark.parametrize("lost", [None, *SAVED])
+def test_stop_keeps_the_best_step_too(images, run, monkeypatch, lost):
+    """What becomes of one is said whatever becomes of the other."""
     import comfy.model_management
     from dti_pack.nodes.host.training import held_out, run_report
 
@@ -139,14 +147,18 @@ def test_stop_keeps_the_best_step_too(images, run, monkeypatch):
         except StopIteration:
             raise comfy.model_management.InterruptProcessingException from None
 
+    def keep(embedding, overwrite):
+        if embedding.name == lost:
+            raise OSError("disk full")
+        return embedding, f"{embedding.name}.safetensors"
+
+    monkeypatch.setattr(run_report, "keep", keep)
     monkeypatch.setattr(held_out.EvaluationSet, "loss", loss)
     monkeypatch.setattr(run_report, "notify", said.append)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         run(images[2:])
-    assert said == [
-        "Stopped; step 2 is saved to cat-step2.safetensors\n"
-        "Step 1, of the lowest validation loss so far, is saved to cat-step1.safetensors\nTo go on"
-    ]
+    lines = [f"Step {name[-1]} was not saved: disk full" if name == lost else line for name, line in SAVED.items()]
+    assert said == ["\n".join([*lines, "To go on"])]
 
 
 def test_memory_that_runs_out_ends_the_measuring_alone(images, run, monkeypatch, caplog):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,14 +24,25 @@ class WholeRuns:
     output: Path
     shown: list[str] = field(default_factory=list)
 
-    def __call__(self, name: str = "dog", **settings: Any) -> SimpleNamespace:
+    def __call__(
+        self,
+        name: str = "dog",
+        pictures: Sequence[torch.Tensor] = PIXELS,
+        masks: Sequence[torch.Tensor] = (),
+        repeats: Sequence[int] = (),
+        **settings: Any,
+    ) -> SimpleNamespace:
         """A run by the node's defaults but for QUICK and these."""
-        from dti_pack.nodes.train_inputs import train_inputs
         from dti_pack.nodes.train_run import run_training
 
+        return run_training(self.settings(name=name, **settings), pictures, [""], masks, "7", repeats)
+
+    def settings(self, **others: Any) -> dict[str, Any]:
+        """The node's defaults but for QUICK and these."""
+        from dti_pack.nodes.train_inputs import train_inputs
+
         one = {entry.id: getattr(entry, "default", None) for entry in train_inputs()}
-        one |= {"model": self.models.model, "clip": self.models.clip, "vae": self.models.vae, "name": name}
-        return run_training({**one, **QUICK, **settings}, PIXELS, [""], [], "7")
+        return {**one, **vars(self.models), **QUICK, **others}
 
     def files(self) -> list[str]:
         """Everything in both folders."""
@@ -43,7 +54,7 @@ class WholeRuns:
 def whole_run(models: Any, node_mode: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Runs as the host would call them."""
     import folder_paths
-    from dti_pack.nodes import train_run
+    from dti_pack.nodes import concept_queue, train_run
     from dti_pack.nodes.host.training import notes, run_report
     from dti_pack.nodes.host.training.text_encoder import sub_tokenizers
 
@@ -54,7 +65,8 @@ def whole_run(models: Any, node_mode: None, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(folder_paths, "get_output_directory", lambda: str(runs.output))
     for tokenizer in sub_tokenizers(models.clip).values():
         monkeypatch.setattr(tokenizer, "embedding_directory", [str(runs.embeddings)])
-    for module in (train_run, notes, run_report):
+    for module in (concept_queue, train_run, notes, run_report):
         monkeypatch.setattr(module, "show_on_node", lambda text, node_id: runs.shown.append(text))
-    monkeypatch.setattr(run_report, "notify", runs.shown.append)
+    for module in (concept_queue, run_report):
+        monkeypatch.setattr(module, "notify", runs.shown.append)
     return runs

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,13 +17,11 @@ from ....dti_core.training.data import TrainingImage
 from ....dti_core.training.evaluation_set import EvaluationSet
 from ....dti_core.training.validation import DRAWS
 from .denoiser import HostDenoiser
-from .memory import is_out_of_memory
+from .side_work import SideWork
 from .text_encoder import HostTextEncoder
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
-
-log = logging.getLogger(__name__)
 
 
 class HeldOutLoss:
@@ -33,7 +29,7 @@ class HeldOutLoss:
 
     patcher: the model, loaded and open. options: whose part of the noise schedule is measured on.
 
-    What goes wrong, such as memory that runs out, ends the measuring and not the run: `note` says it.
+    What goes wrong, such as memory that runs out, ends the measuring and not the run; `notes` say it.
     """
 
     def __init__(
@@ -43,7 +39,7 @@ class HeldOutLoss:
         images: Sequence[TrainingImage],
         options: Options,
     ) -> None:
-        self.note = ""
+        self._side = SideWork("validation")
         self._text_encoder, self._patcher = text_encoder, patcher
         self._images, self._options = images, options
         self._begun, self._spent = time.perf_counter(), 0.0
@@ -51,27 +47,19 @@ class HeldOutLoss:
     def notes(self) -> list[str]:
         """After the run: which share of the time this took, and what went wrong."""
         share = self._spent / max(time.perf_counter() - self._begun, 1e-9)
-        return [*filter(None, [self.note]), f"validation took {share:.0%} of the time"]
+        return [*filter(None, [self._side.note]), f"validation took {share:.0%} of the time"]
 
     def __call__(self, vectors: Mapping[str, Tensor], rows: int) -> float:
-        if self.note:
+        if self._side.note:
             return math.nan
         begun = time.perf_counter()
         denoiser = _Interruptible(self._patcher)
         device = denoiser.device
         try:
-            with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            with self._side.survived(), torch.random.fork_rng([device] if device.type == "cuda" else []):
                 size = DRAWS * len(self._images)
                 measured = EvaluationSet(self._text_encoder, denoiser, self._images, size, self._options)
                 return measured.loss(vectors, rows)
-        except comfy.model_management.InterruptProcessingException:  # an Exception in older hosts
-            raise
-        except Exception as error:
-            reason = "memory ran out" if is_out_of_memory(error) else str(error)
-            self.note = f"No more validation: {reason}. The training is not affected."
-            log.warning("DTI: %s", self.note, exc_info=error)
-            traceback.clear_frames(error.__traceback__)  # they hold what was allocated
-            comfy.model_management.soft_empty_cache()
             return math.nan
         finally:
             self._spent += time.perf_counter() - begun

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import comfy.model_management
@@ -17,14 +14,13 @@ from torch import Tensor
 from ...run_picture.drawing import PreviewColumn
 from .denoiser import HostDenoiser
 from .latent_decoder import latent_decoder
-from .memory import TrainingMemory, is_out_of_memory
+from .memory import TrainingMemory
 from .preview_sampler import PreviewSampler
+from .side_work import SideWork
 from .text_encoder import HostTextEncoder
 
 if TYPE_CHECKING:
     from comfy.sd import VAE
-
-log = logging.getLogger(__name__)
 
 # Of the sampler: while it trains, and for the result.
 STEPS = 12
@@ -54,8 +50,8 @@ class Previews:
     ) -> None:
         self.prompts = prompts
         self.columns: list[PreviewColumn] = []
-        self.note = ""
         self._every = every
+        self._side = SideWork("previews")
         self._step = 0
         self._model, self._device = denoiser.patcher.model, denoiser.device
         self._sample = PreviewSampler(
@@ -68,6 +64,11 @@ class Previews:
         self._decode: Callable[[Tensor], Tensor] | None = None
         self._result: Tensor | None = None
 
+    @property
+    def note(self) -> str:
+        """Why there are no more of them; "" where there are."""
+        return self._side.note
+
     def is_due(self, step: int) -> bool:
         """Whether the last one is as many steps ago as asked for."""
         return self._is_on and step - self._step >= self._every
@@ -76,13 +77,13 @@ class Previews:
         """Make those of one step; `vectors` by encoder key."""
         self._step = step
         if self._is_on:
-            with self._survived():
+            with self._side.survived():
                 self._show(label, self._sample(self.prompts, vectors, STEPS))
 
     def finish(self, vectors: Mapping[str, Tensor]) -> None:
         """Make those of the result, at full steps."""
         if self._is_on:
-            with self._survived():
+            with self._side.survived():
                 latents = self._sample(self.prompts, vectors, FULL_STEPS)
                 self._result = self._model.process_latent_out(latents).cpu()
                 self._show("result", latents)
@@ -95,7 +96,7 @@ class Previews:
         if self._result is None:
             return
         try:
-            with self._survived():
+            with self._side.survived():
                 pixels: Tensor = vae.decode(self._result)
                 self.columns[-1] = PreviewColumn(self.columns[-1].label, [_image(one) for one in pixels])
         except comfy.model_management.InterruptProcessingException:
@@ -112,19 +113,6 @@ class Previews:
         self._decode = decode
         if len(self.columns) > MOST_KEPT:
             del self.columns[1:-1:2]
-
-    @contextmanager
-    def _survived(self) -> Iterator[None]:
-        try:
-            yield
-        except comfy.model_management.InterruptProcessingException:  # an Exception in older hosts
-            raise
-        except Exception as error:
-            reason = "memory ran out" if is_out_of_memory(error) else str(error)
-            self.note = f"No more previews: {reason}. The training is not affected."
-            log.warning("DTI: %s", self.note, exc_info=error)
-            traceback.clear_frames(error.__traceback__)  # they hold what was allocated
-            comfy.model_management.soft_empty_cache()
 
 
 def _image(pixels: Tensor) -> Image.Image:

@@ -18,6 +18,7 @@ from ....dti_core.training import StepReport
 from ....dti_core.training.validation import Validation
 from ...held_out_notes import chosen_notes
 from ...prompt_name import MAX_LENGTH
+from ..embeddings.finished import sealed
 from ..embeddings.saving import keep
 from ..node_text import notify, show_on_node
 from .memory import TrainingMemory
@@ -70,7 +71,6 @@ class RunReport:
         self._begun_at = 0
         self._saved: dict[int, Path] = {}
         self._problem = ""
-        self._kept: list[str] = []
         self._hint = hint
         self._validation = validation
         self._chosen: list[str] = []
@@ -89,7 +89,7 @@ class RunReport:
         if not report.moved:
             log.warning("DTI step %d: a gradient was zero or not finite; the vector stayed in place.", report.step)
         if self._save_every and report.step % self._save_every == 0 and report.step < self._steps:
-            self._save_checkpoint()
+            self._save_step(report.step, report.vectors)
         picture = self._watch.step(report)
         show_on_node(f"{self._heading}{self._watch.lines}\n{self._memory}{self._problem}", self._node_id)
         if report.step < self._steps:  # the last one is shown with the result
@@ -110,7 +110,7 @@ class RunReport:
             self._chosen.append(self._problem.strip() if path is None else f"step {last}, the last, is saved to {path}")
             vectors = chosen.vectors
         self._show(self._steps, self._watch.finish(vectors))
-        return ConceptEmbedding(self._name, self._whole(vectors), metadata)
+        return sealed(ConceptEmbedding(self._name, self._whole(vectors), metadata))
 
     def notes(self) -> list[str]:
         """What is to be said when all is over: steps that came to nothing, and which step was chosen."""
@@ -127,10 +127,8 @@ class RunReport:
         try:
             yield
         except BaseException:
-            self._save_checkpoint()
-            self._save_best()
-            kept = "\n".join(self._kept)
-            if said := f"{self._problem.strip() or kept}\n{self._hint()}".strip():
+            said = "\n".join(filter(None, (self._keep_last(), self._keep_best(), self._hint())))
+            if said:
                 show_on_node(f"{self._heading}{said}", self._node_id)
                 notify(f"{self._heading}{said}")
             raise
@@ -139,18 +137,22 @@ class RunReport:
         preview = None if picture is None else ("JPEG", picture, None)  # format, image, and no largest edge
         self._progress.update_absolute(step, self._steps, preview)
 
-    def _save_checkpoint(self) -> None:
-        """Keep what has been trained so far."""
-        if self._last is not None and (path := self._save_step(self._last.step, self._last.vectors)):
-            self._kept = [f"Stopped; step {self._last.step} is saved to {path}"]
+    def _keep_last(self) -> str:
+        """Keep what has been trained so far; where, or why not."""
+        if self._last is None:
+            return ""
+        path = self._save_step(self._last.step, self._last.vectors)
+        return self._problem.strip() if path is None else f"Stopped; step {self._last.step} is saved to {path}"
 
-    def _save_best(self) -> None:
-        """Keep the step of the lowest validation loss too, unless an earlier part of the run has."""
+    def _keep_best(self) -> str:
+        """Keep the step of the lowest validation loss too, unless an earlier part of the run has; where, or why not."""
         best = None if self._validation is None else self._validation.best
         if best is None or self._last is None or not self._begun_at < best.step < self._last.step:
-            return
-        if path := self._save_step(best.step, best.vectors):
-            self._kept.append(f"Step {best.step}, of the lowest validation loss so far, is saved to {path}")
+            return ""
+        path = self._save_step(best.step, best.vectors)
+        if path is None:
+            return self._problem.strip()
+        return f"Step {best.step}, of the lowest validation loss so far, is saved to {path}"
 
     def _save_step(self, step: int, vectors: Mapping[str, Tensor]) -> Path | None:
         """Save as `<name>-step<N>`, unless that step is on disk already; where it is, None where it cannot be."""

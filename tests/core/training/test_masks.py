@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from dti_core.training import TrainingConfig, train
+from dti_core.training import TrainingConfig, data, train
 from dti_core.training.backend import Conditioning
 from dti_core.training.data import TrainingImage, draw_batch
 from dti_core.training.evaluation_set import EvaluationSet
@@ -120,6 +120,17 @@ def test_crops_with_room_on_both_sides_show_the_subject():
     # At least half of the 16 that the best crops show.
     assert all((drawn == 1).sum() >= 8 for drawn in batch.weights)
     assert {tuple(row) for row in (batch.framing[:, 2:4] // 8 > 3).tolist()} == {(False, False), (True, True)}
+
+
+def test_where_the_subject_shows_is_looked_for_once(monkeypatch):
+    """With room around the crops of a large image it takes as long as a step."""
+    looked = []
+    monkeypatch.setattr(data, "subject_crops", lambda *given: (looked.append(given), subject_crops(*given))[1])
+    image = TrainingImage(torch.zeros(4, 9, 9), torch.ones(4, 9, 9), (72, 72), ("a {}",), 8, torch.eye(9), (6, 5))
+    for seed in range(3):
+        draw_batch([image], 4, torch.Generator().manual_seed(seed))
+    assert len(looked) == 1
+    assert dataclasses.replace(image, weights=torch.ones(9, 9)).corners.all() and len(looked) == 2
 
 
 @pytest.fixture

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 
 import pytest
 import torch
 
 from dti_core.methods import METHODS, Options
 from dti_core.training import train
-from dti_core.training.data import MOST_U
+from dti_core.training.data import MOST_U, TrainingImage
 from dti_core.training.evaluation_set import EvaluationSet
 from dti_core.training.state import load_state, save_state
-from dti_core.training.validation import Validation, check_validation, n_held_out, split
+from dti_core.training.validation import DRAWS, Validation, check_validation, n_held_out, split
 from tests.core.training.test_loop import ToyTextEncoder
 from tests.core.training.toy_runs import STEPS, NoisyDenoiser, config_of, images, started
 
@@ -158,10 +159,31 @@ def test_of_three_images_none_is_left_out():
     assert [n_held_out(n, 2) for n in (4, 5, 9)] == [1, 2, 2]
 
 
+def named(names: str, repeats: str) -> list[TrainingImage]:
+    latents = torch.zeros(4, 4, 4)
+    return [
+        TrainingImage(latents, latents, (32, 32), (f"{name} {{}}",), repeats=int(count))
+        for name, count in zip(names, repeats, strict=True)
+    ]
+
+
+def listed(found: list[TrainingImage]) -> tuple[str, str]:
+    return "".join(one.captions[0][0] for one in found), "".join(str(one.repeats) for one in found)
+
+
 def test_the_mirror_image_of_what_is_held_out_is_not_trained_on():
-    plain, mirrored = list("abcd"), list("ABCD")
-    assert split(plain + mirrored, 4, 1) == (list("abcABC"), ["d"])
-    assert split(plain, 4, 0) == (plain, [])
+    trained, held_out = split(named("abcdABCD", "12121212"), 4, 1)
+    assert (listed(trained), listed(held_out)) == (("abcABC", "121121"), ("d", "1"))
+    trained, held_out = split(named("abcd", "1212"), 4, 0)
+    assert (listed(trained), held_out) == (("abcd", "1212"), [])
+
+
+def test_repeats_are_of_what_is_trained_on():
+    """What the trained images have in common by now says nothing; of those that are held out none counts more."""
+    trained, held_out = split(named("abcdeABCDE", "2222922229"), 5, 2)
+    assert (listed(trained), listed(held_out)) == (("abcABC", "111111"), ("de", "11"))
+    drawn = EvaluationSet(ToyTextEncoder(), None, held_out, 2 * DRAWS)._batch.captions
+    assert Counter(drawn) == {"d {}": DRAWS, "e {}": DRAWS}
 
 
 @pytest.mark.parametrize(
