@@ -29,7 +29,7 @@ QUICK = {"steps": 60, "batch_size": 1, "resolution": 64, "save_every": 0, "previ
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
-    """Three concepts that are one but for their names, and one with an initializer that the node refuses."""
+    """Three concepts that are one but for their names, and two that are refused: a word, and an input of no node."""
     (tmp_path / "noise").mkdir()
     pixels = np.random.default_rng(1).integers(0, 255, (2, 64, 64, 3), dtype=np.uint8)
     for number, picture in enumerate(pixels):
@@ -37,6 +37,8 @@ def manifest(tmp_path: Path) -> Path:
     file = tmp_path / "manifest.json"
     concepts = [{"name": name, "initializer": "cat", "images": "noise"} for name in ("first", "second", "third")]
     concepts.append({"name": "refused", "initializer": "(cat)", "images": "noise"})
+    wrong = {"DTI_Train": {"stepz": 1}}
+    concepts.append({"name": "misspelt", "initializer": "cat", "images": "noise", "settings": wrong})
     file.write_text(json.dumps({"settings": {"DTI_Train": QUICK}, "concepts": concepts}), encoding="utf-8")
     return file
 
@@ -60,7 +62,9 @@ def test_lost_workers_cost_no_result_and_no_bit(manifest: Path, tmp_path: Path, 
             over.set()
     assert [kill.result() for kill in done] == [None, None]
     results = {file.stem: json.loads(file.read_text()) for file in (out / "results").glob("*.json")}
-    assert [results[name]["attempts"] for name in ("first", "second", "third", "refused")] == [2, 2, 1, 1]
+    assert [results[name]["attempts"] for name in ("first", "second", "third", "refused", "misspelt")] == [2, 2, 1, 1, 1]
+    # ComfyUI itself would train by the default.
+    assert results["misspelt"]["problem"].startswith("DTI_Train has no input stepz; it has ")
     assert "'(cat)'" in results["refused"]["problem"] and len(results["refused"]["problem"].splitlines()) == 1
     rows = {name: load_file(out / "results" / f"{name}.safetensors") for name in ("first", "second", "third")}
     for name in ("first", "second"):
