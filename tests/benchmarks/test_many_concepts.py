@@ -62,7 +62,8 @@ def test_lost_workers_cost_no_result_and_no_bit(manifest: Path, tmp_path: Path, 
             over.set()
     assert [kill.result() for kill in done] == [None, None]
     results = {file.stem: json.loads(file.read_text()) for file in (out / "results").glob("*.json")}
-    assert [results[name]["attempts"] for name in ("first", "second", "third", "refused", "misspelt")] == [2, 2, 1, 1, 1]
+    names = ("first", "second", "third", "refused", "misspelt")
+    assert [results[name]["attempts"] for name in names] == [2, 2, 1, 1, 1]
     # ComfyUI itself would train by the default.
     assert results["misspelt"]["problem"].startswith("DTI_Train has no input stepz; it has ")
     assert "'(cat)'" in results["refused"]["problem"] and len(results["refused"]["problem"].splitlines()) == 1
