@@ -30,9 +30,9 @@ class DTINormInspector(io.ComfyNode):
             category="DTI",
             **search_aliases("inspect embedding", "textual inversion", "embedding strength", "nearest tokens"),
             description=(
-                "Compares an embedding's norm with that of ordinary words, and shows what it does in the text encoders: "
-                "how much of its position they still see, and how far their blocks can turn it. Takes any textual "
-                "inversion."
+                "Compares an embedding's norm with that of ordinary words, and shows what it does in the text "
+                "encoders: how much of its position they still see, and how far their blocks can turn it. Takes any "
+                "textual inversion."
             ),
             is_input_list=True,
             is_output_node=True,
