@@ -23,6 +23,9 @@ from comfy_host.environment import comfyui_tree, given_interpreter
 pytest.importorskip("ray")
 
 from comfy_host.many_concepts.__main__ import run
+from comfy_host.many_concepts.manifest import read_manifest
+from comfy_host.many_concepts.results import Results
+from comfy_host.many_concepts.worker import Trained
 
 QUICK = {"steps": 60, "batch_size": 1, "resolution": 64, "save_every": 0, "preview_every": 0}
 
@@ -41,6 +44,19 @@ def manifest(tmp_path: Path) -> Path:
     concepts.append({"name": "misspelt", "initializer": "cat", "images": "noise", "settings": wrong})
     file.write_text(json.dumps({"settings": {"DTI_Train": QUICK}, "concepts": concepts}), encoding="utf-8")
     return file
+
+
+def test_what_is_done_is_what_is_there_and_was_trained_from_the_same(manifest: Path, tmp_path: Path) -> None:
+    first, second, *_ = (found := read_manifest(manifest)).concepts
+    results = Results(tmp_path / "results", found.workflow)
+    results.keep(first, Trained("report", b"embedding", b"picture"), 1)
+    results.keep(second, Trained(problem="refused"), 1)
+    assert results.has(first) and not results.has(second)
+    (tmp_path / "results" / "first.safetensors").unlink()
+    assert not results.has(first)
+    results.keep(first, Trained("report", b"embedding", b"picture"), 1)
+    (first.images / "0.txt").write_text("a {} at night", encoding="utf-8")
+    assert not results.has(first)
 
 
 def test_lost_workers_cost_no_result_and_no_bit(manifest: Path, tmp_path: Path, small_world_file: Path) -> None:
