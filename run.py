@@ -25,6 +25,7 @@ from comfy_host.environment import (
     own_environment,
 )
 from comfy_host.process import command_line, free_port, host_variables, make_base
+from comfy_host.venv import imports
 
 # Tests that compare numbers, in half a minute, and the kernels of a processor without wide vectors: it adds in another
 # order. Elsewhere than on x86 these variables change nothing.
@@ -91,6 +92,8 @@ def concepts(options: argparse.Namespace, extra: Sequence[str]) -> int:
     """Train the concepts of a manifest, a ComfyUI on each GPU; docs/many_concepts.md has the further arguments."""
     tree = comfyui_tree(options.comfyui)
     python = own_environment(tree, "benchmarks", "ray")
+    if not imports(python, "ray"):
+        raise SetupError(f"Ray has nothing but a beta here, or nothing at all. To try it: {python} -m pip install ray")
     command = [str(python), "-m", "comfy_host.many_concepts", "--comfyui", str(tree)]
     command += ["--python", str(given_interpreter(options.python) or python), *extra]
     # Paths in the arguments are relative to where this was called.

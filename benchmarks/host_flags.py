@@ -11,27 +11,21 @@ brings the page up to date: a section for each version of ComfyUI, in it a row f
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
-from torch import Tensor
 
-from benchmarks.demo import png
-from benchmarks.small_checkpoints import SMALL_SDXL, small_world
-from benchmarks.small_world.subjects import SUBJECTS, pictures_of
+from benchmarks.small_host import SUBJECT, SmallHost, Vectors, make_small_host
 from comfy_host.client import Client, HostError
-from comfy_host.environment import REPO, SetupError, comfyui_tree, comfyui_version, given_interpreter
-from comfy_host.graphs import Graph, paint_learned, text_to_image, train
-from comfy_host.process import Host, has_accelerator, make_base, running_host
+from comfy_host.environment import REPO, SetupError
+from comfy_host.graphs import Graph, paint_learned, text_to_image
+from comfy_host.process import has_accelerator
 
 PAGE = REPO / "docs" / "host_flags.md"
 FLAGS = (
@@ -60,9 +54,7 @@ FLAGS = (
     "--highvram",
     "--gpu-only",
 )
-SUBJECT = SUBJECTS[0]
 RECIPE = {
-    "initializer": SUBJECT.word,
     "steps": 8,
     "batch_size": 2,
     "resolution": 64,
@@ -73,7 +65,6 @@ RECIPE = {
 SAMPLING = {"steps": 2, "seed": 5}
 PROMPT = "a photo of a {} on the beach"
 Picture = NDArray[np.uint8]
-Vectors = dict[str, Tensor]  # by encoder key
 
 
 @dataclass(frozen=True)
@@ -90,21 +81,21 @@ class Outcome:
     kept: bool
 
 
-def outcome(client: Client, checkpoint: str) -> Outcome:
+def outcome(host: SmallHost, client: Client) -> Outcome:
     """Two trainings between two generations, and an image with the first."""
-    before = _picture(client, text_to_image(checkpoint, PROMPT.format(SUBJECT.word), **SAMPLING))
-    graph = train(checkpoint, "subject", **RECIPE, name="concept") | paint_learned(PROMPT, **SAMPLING)
-    concept = _picture(client, graph)
-    vectors = _vectors(client, "concept")
-    again = trained(client, checkpoint, "again")
-    after = _picture(client, text_to_image(checkpoint, PROMPT.format(SUBJECT.word), **SAMPLING))
+    word = text_to_image(host.checkpoint, PROMPT.format(SUBJECT.word), **SAMPLING)
+    before = _picture(client, word)
+    concept = _picture(client, host.training("concept", **RECIPE) | paint_learned(PROMPT, **SAMPLING))
+    vectors = host.vectors("concept")
+    again = trained(host, client, "again")
+    after = _picture(client, word)
     return Outcome(vectors, before, concept, _same(vectors, again), bool((before == after).all()))
 
 
-def trained(client: Client, checkpoint: str, name: str, **settings: object) -> Vectors:
+def trained(host: SmallHost, client: Client, name: str, **settings: object) -> Vectors:
     """The vectors of a training by RECIPE."""
-    client.run(train(checkpoint, "subject", **{**RECIPE, "name": name, **settings}))
-    return _vectors(client, name)
+    client.run(host.training(name, **{**RECIPE, **settings}))
+    return host.vectors(name)
 
 
 def angle(a: Vectors, b: Vectors) -> float:
@@ -128,18 +119,12 @@ def failure(flag: str, said: str) -> str:
     return f"| `{flag}` | - | - | - | {' '.join(said.replace('|', '/').split())} |"
 
 
-def measure(tree: Path, python: Path, flags: Sequence[str], base: Path) -> list[str]:
-    """The lines of the table, for a host on this base folder."""
-    make_base(base, packs=[SMALL_SDXL])
-    checkpoint = small_world(tree, python, base / "models" / "checkpoints").name
-    for number, picture in enumerate(pictures_of(SUBJECT), start=1):
-        path = base / "input" / "subject" / f"{number}.png"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(png(picture))
-    with _started(tree, python, base) as host, Client(host) as client:
-        plain = outcome(client, checkpoint)
-        start = trained(client, checkpoint, "start", steps=1, learning_rate=0.0001)
-        other = trained(client, checkpoint, "other", seed=1)
+def measure(host: SmallHost, flags: Sequence[str]) -> list[str]:
+    """The lines of the table."""
+    with host.started() as client:
+        plain = outcome(host, client)
+        start = trained(host, client, "start", steps=1, learning_rate=0.0001)
+        other = trained(host, client, "other", seed=1)
     lines = [
         f"Training turned the embedding by {angle(plain.vectors, start):.3g} degrees, and with another seed it ends "
         f"{angle(plain.vectors, other):.3g} degrees away.",
@@ -151,10 +136,12 @@ def measure(tree: Path, python: Path, flags: Sequence[str], base: Path) -> list[
     print("\n".join(lines), flush=True)
     for flag in flags:
         try:
-            with _started(tree, python, base, *flag.split()) as host, Client(host) as client:
-                lines.append(row(flag, outcome(client, checkpoint), plain))
+            with host.started(*flag.split()) as client:
+                lines.append(row(flag, outcome(host, client), plain))
         except SetupError as error:
-            lines.append(failure(flag, f"the host does not start: {_reason(str(error))}"))
+            # A page has no use for where this machine keeps things.
+            said = _reason(str(error)).replace(str(host.python), "python")
+            lines.append(failure(flag, f"the host does not start: {said}"))
         except HostError as error:
             lines.append(failure(flag, str(error)))
         print(lines[-1], flush=True)
@@ -171,17 +158,8 @@ def written(page: str, title: str, lines: Sequence[str]) -> str:
     return "\n\n## ".join([head.rstrip(), *(section.strip() for section in by_title.values())]) + "\n"
 
 
-def _started(tree: Path, python: Path, base: Path, *flags: str) -> AbstractContextManager[Host]:
-    # The nodes of paid services take a third of a start.
-    return running_host(tree, python, base, ["--disable-api-nodes", *flags])
-
-
 def _picture(client: Client, graph: Graph) -> Picture:
     return client.images(client.run(graph), "picture")[0]
-
-
-def _vectors(client: Client, name: str) -> Vectors:
-    return load_file(client.host.base / "models" / "embeddings" / f"{name}.safetensors")
 
 
 def _same(a: Vectors, b: Vectors) -> bool:
@@ -202,12 +180,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", metavar="FLAGS,...", help="in place of all, separated by commas")
     parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args(arguments)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    tree, python = comfyui_tree(), given_interpreter() or Path(sys.executable)
     with tempfile.TemporaryDirectory() as folder:
-        lines = measure(tree, python, options.only.split(",") if options.only else FLAGS, Path(folder))
-    device = "a GPU" if has_accelerator(python) else "a CPU"
-    title = f"ComfyUI {comfyui_version(tree)} on {device}"
+        host = make_small_host(Path(folder))
+        lines = measure(host, options.only.split(",") if options.only else FLAGS)
+    device = "a GPU" if has_accelerator(host.python) else "a CPU"
+    title = f"ComfyUI {host.version} on {device}"
     options.page.write_text(written(options.page.read_text(encoding="utf-8"), title, lines), encoding="utf-8")
     return 0
 

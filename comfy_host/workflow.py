@@ -43,7 +43,7 @@ def needed_graph(workflow: Path, node_type: str, known: Mapping[str, Any]) -> Gr
                 raise _unreadable(workflow, saved, "it is muted, bypassed, a subgraph or unknown to this ComfyUI")
             sources = {link[0]: [str(link[1]), link[2]] for link in content["links"]}
             try:
-                needed[number] = node(saved["type"], **_inputs(saved, sources, known[saved["type"]]["input"]))
+                needed[number] = node(saved["type"], **_inputs(saved, sources, fields(known[saved["type"]])))
             except (LookupError, StopIteration) as error:
                 raise _unreadable(workflow, saved, "its values are not those of its inputs") from error
         else:
@@ -51,6 +51,11 @@ def needed_graph(workflow: Path, node_type: str, known: Mapping[str, Any]) -> Gr
         links = [value[0] for value in needed[number]["inputs"].values() if _is_link(value)]
         left += [source for source in links if source not in needed]
     return needed
+
+
+def fields(known: Mapping[str, Any]) -> dict[str, Any]:
+    """What a node asks for, by name, of what the host answers to /object_info of it."""
+    return {**known["input"].get("required", {}), **known["input"].get("optional", {})}
 
 
 def _unreadable(workflow: Path, saved: Saved, why: str) -> ValueError:
@@ -65,13 +70,12 @@ def _is_link(value: Any) -> bool:
 
 def _inputs(saved: Saved, sources: Mapping[int, list[Any]], known: Mapping[str, Any]) -> dict[str, Any]:
     """By name, values of widgets and links; a link wins, as its widget keeps the value that it had before."""
-    fields = {**known.get("required", {}), **known.get("optional", {})}
     values, inputs = iter(saved.get("widgets_values") or ()), {}
     for slot in saved["inputs"]:
         name = slot["name"]
         if slot.get("widget"):
             inputs[name] = next(values)
-            options = fields[name][1] if len(fields[name]) > 1 else {}
+            options = known[name][1] if len(known[name]) > 1 else {}
             if options.get("control_after_generate", name in SEEDS):
                 next(values)
         if slot.get("link") is not None:

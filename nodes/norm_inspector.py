@@ -1,4 +1,4 @@
-"""Norm Inspector: how an embedding's norm compares with that of ordinary words, and what it does to prompts."""
+"""Norm Inspector: how an embedding's norm compares with that of ordinary words, and what it does in the encoders."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class DTINormInspector(io.ComfyNode):
             category="DTI",
             **search_aliases("inspect embedding", "textual inversion", "embedding strength", "nearest tokens"),
             description=(
-                "Compares an embedding's norm with that of ordinary words, and shows what it does to prompts: how much "
-                "of its position the text encoder still sees, and how far its blocks can turn it. Takes any "
+                "Compares an embedding's norm with that of ordinary words, and shows what it does in the text "
+                "encoders: how much of its position they still see, and how far their blocks can turn it. Takes any "
                 "textual inversion."
             ),
             is_input_list=True,

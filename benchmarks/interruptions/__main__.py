@@ -11,9 +11,7 @@ compared bit for bit with those of the run that was left alone.
 from __future__ import annotations
 
 import argparse
-import os
 import random
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
@@ -35,24 +33,16 @@ def toy_counts(interruptions: int, kills: int, chance: random.Random) -> Iterato
 
 def host_counts(stops: int, kills: int, chance: random.Random) -> Iterator[tuple[str, Count]]:
     # Needs packages that the toy does without.
-    from benchmarks.interruptions.in_host import Runs, make_small_base
-    from benchmarks.small_checkpoints import small_world
-    from comfy_host.client import Client
-    from comfy_host.environment import comfyui_tree, comfyui_version, given_interpreter
-    from comfy_host.process import running_host
+    from benchmarks.interruptions.in_host import Runs
+    from benchmarks.small_host import make_small_host
 
-    tree, python = comfyui_tree(), given_interpreter() or Path(sys.executable)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as folder:
-        bases = [Path(folder, name) for name in ("stays", "killed")]
-        checkpoint = small_world(tree, python, Path(folder))
-        for base in bases:
-            make_small_base(base, checkpoint)
-        with running_host(tree, python, bases[0], ["--disable-api-nodes"]) as host, Client(host) as client:
-            runs, version = Runs(client, checkpoint.name, chance), comfyui_version(tree)
-            yield f"Stop, in ComfyUI {version}", counted(stops, runs.stopped, runs.left_alone)
-            killed = partial(runs.killed, tree=tree, python=python, base=bases[1])
-            yield f"killed, ComfyUI {version}", counted(kills, killed, runs.left_alone)
+        stays, other = (make_small_host(Path(folder, name)) for name in ("stays", "killed"))
+        with stays.started() as client:
+            runs = Runs(stays, client, chance)
+            yield f"Stop, in ComfyUI {stays.version}", counted(stops, runs.stopped, runs.left_alone)
+            killed = partial(runs.killed, other=other)
+            yield f"killed, ComfyUI {stays.version}", counted(kills, killed, runs.left_alone)
     at = ", ".join(f"{runs.stopped_at.count(moment)} {moment} the steps" for moment in ("before", "during", "after"))
     kept = f"{sum(runs.images)} of {len(runs.images)}"
     print(f"\nStop was pressed {at}. The host's image was the same after {kept} runs that came to their end.")

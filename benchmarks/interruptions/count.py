@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# By encoder key; None where an attempt was interrupted.
+# By encoder key.
 Vectors = dict[str, Tensor]
 
 

@@ -10,41 +10,32 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from safetensors.torch import load_file
-
-from benchmarks.demo import png
 from benchmarks.interruptions.count import Vectors
-from benchmarks.small_checkpoints import SMALL_SDXL
-from benchmarks.small_world.subjects import SUBJECTS, pictures_of
+from benchmarks.small_host import PLANS, SmallHost
 from comfy_host.client import Client, Event, HostError, InterruptedPromptError
-from comfy_host.graphs import Graph, text_to_image, train
-from comfy_host.process import make_base, running_host
+from comfy_host.graphs import Graph, text_to_image
 
 STEPS = 6
-# Each has its turn; runs of one recipe have the same seed too.
-PLANS = ("auto", "recompute all blocks", "stream all")
+# Each has its turn, as PLANS have; runs of one recipe have the same seed too.
 METHODS = ("DTI", "Textual Inversion", "DTI", "projected AdamW")
 RECIPES = 6
-SUBJECT = SUBJECTS[0]
 PROMPT = "a photo of a cat on the beach"
 
 
 class Runs:
     """Runs of DTI Train on a host that stays, and on others that are killed.
 
-    client: of the host that stays. checkpoint: the name of the small world. batch_size: the default makes steps that
-    take longer than twenty times what their states take to write, so that each is written.
+    stays, client: the host that stays, and a session with it. batch_size: the default makes steps that take longer
+    than twenty times what their states take to write, so that each is written.
     """
 
-    def __init__(self, client: Client, checkpoint: str, chance: random.Random, batch_size: int = 12) -> None:
-        self._client, self._checkpoint, self._chance, self._batch_size = client, checkpoint, chance, batch_size
+    def __init__(self, stays: SmallHost, client: Client, chance: random.Random, batch_size: int = 12) -> None:
+        self._stays, self._client, self._chance, self._batch_size = stays, client, chance, batch_size
         self._alone: dict[int, Vectors] = {}
         self._seconds = 0.0
         self.stopped_at: list[str] = []
         self.images: list[bool] = []  # whether the host drew PROMPT as at first, after each run that came to its end
-        give_images(client.host.base)
         self._image = self._drawn(client)
 
     def left_alone(self, number: int) -> Vectors:
@@ -54,7 +45,7 @@ class Runs:
             begun = time.monotonic()
             self._client.run(self._graph(recipe, f"alone_{recipe}"))
             self._seconds = time.monotonic() - begun
-            self._alone[recipe] = _vectors(self._client.host.base, f"alone_{recipe}")
+            self._alone[recipe] = self._stays.vectors(f"alone_{recipe}")
         return self._alone[recipe]
 
     def stopped(self, number: int) -> tuple[list[int], Vectors | None]:
@@ -72,18 +63,18 @@ class Runs:
             timer.cancel()
             timer.join()
         self._look_again(self._client)
-        return steps, _vectors(self._client.host.base, f"cut_{number}")
+        return steps, self._stays.vectors(f"cut_{number}")
 
-    def killed(self, number: int, tree: Path, python: Path, base: Path) -> tuple[list[int], Vectors | None]:
-        """An attempt in a host of its own on that base, killed some moments after a step drawn by chance.
+    def killed(self, number: int, other: SmallHost) -> tuple[list[int], Vectors | None]:
+        """An attempt in another host, started for it and killed some moments after a step drawn by chance.
 
         It comes to its end where fewer steps are left.
         """
         steps: list[int] = []
         until, seconds = self._chance.randint(1, STEPS), self._chance.random() * self._seconds / STEPS
-        with running_host(tree, python, base, ["--disable-api-nodes"]) as host, Client(host) as client:
+        with other.started() as client:
             note = _noting(steps)
-            timer = threading.Timer(seconds, host.process.kill)
+            timer = threading.Timer(seconds, client.host.process.kill)
 
             def on_event(event: Event) -> None:
                 note(event)
@@ -99,14 +90,11 @@ class Runs:
             finally:
                 timer.cancel()
             self._look_again(client)
-        return steps, _vectors(base, f"cut_{number}")
+        return steps, other.vectors(f"cut_{number}")
 
     def _graph(self, number: int, name: str) -> Graph:
-        return train(
-            self._checkpoint,
-            "subject",
-            name=name,
-            initializer=SUBJECT.word,
+        return self._stays.training(
+            name,
             steps=STEPS,
             batch_size=self._batch_size,
             microbatch_size=4,
@@ -120,26 +108,12 @@ class Runs:
 
     def _drawn(self, client: Client) -> bytes:
         # Another prompt before it, since the host keeps what it has drawn.
-        client.run(text_to_image(self._checkpoint, "a house"))
-        (image,) = client.images(client.run(text_to_image(self._checkpoint, PROMPT)))
+        client.run(text_to_image(self._stays.checkpoint, "a house"))
+        (image,) = client.images(client.run(text_to_image(self._stays.checkpoint, PROMPT)))
         return image.tobytes()
 
     def _look_again(self, client: Client) -> None:
         self.images.append(self._drawn(client) == self._image)
-
-
-def make_small_base(base: Path, checkpoint: Path) -> None:
-    """Fill a host's base folder with the pack, the small world and its images."""
-    make_base(base, packs=[SMALL_SDXL], models={"checkpoints": checkpoint.parent})
-    give_images(base)
-
-
-def give_images(base: Path) -> None:
-    """Put the images into the host's input folder."""
-    folder = base / "input" / "subject"
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, picture in enumerate(pictures_of(SUBJECT), start=1):
-        (folder / f"{number}.png").write_bytes(png(picture))
 
 
 def _noting(steps: list[int]) -> Callable[[Event], None]:
@@ -150,7 +124,3 @@ def _noting(steps: list[int]) -> Callable[[Event], None]:
             steps.append(int(event["data"]["value"]))
 
     return on_event
-
-
-def _vectors(base: Path, name: str) -> Vectors:
-    return load_file(base / "models" / "embeddings" / f"{name}.safetensors")

@@ -18,9 +18,6 @@ import numpy.typing as npt
 import torch
 from dti_pack.dti_core.training.data import TrainingImage
 from dti_pack.dti_core.training.masks import BACKGROUND_WEIGHT
-from small_world import checkpoint as small_world_checkpoint
-from small_world import judge as small_world_judge
-from small_world.comfyui import use_comfyui
 from small_world.drawing import draw
 from small_world.sample import Sampling
 from small_world.scenes import COLOURS, SIZE, VIEWS, Scene, hidden_on
@@ -34,9 +31,9 @@ from .methods import learn
 from .plan import Examination
 from .prompts import Prompt
 from .settings import Settings
-from .store import Store, digest, digest_of_file
+from .store import Store, digest
 from .tables import markdown
-from .workers import Places, load_world, start_quiet_log
+from .workers import load_world, places_in
 from .world import Pictures, World
 
 log = logging.getLogger(__name__)
@@ -198,17 +195,11 @@ def main() -> None:
     experiment = Experiment(CHOOSING[: options.subjects], options.steps, seeds, Examination())
     if options.cut:
         experiment = Experiment(CHOOSING[:1], 4, (1,), Examination(prompts_per_level=6, steps=4))
-    out = options.out.resolve()
-    comfyui, compact = use_comfyui(options.comfyui), small_world_checkpoint.COMPACT
-    start_quiet_log()
-    file = out / "checkpoints" / f"small_world_{digest_of_file(compact)}.safetensors"
-    if not file.is_file():
-        small_world_checkpoint.assemble(file, compact)
-    results = out / f"world_{digest_of_file(compact)}" / f"judge_{digest_of_file(small_world_judge.FILE)}"
-    world = load_world(Places(comfyui, file, small_world_judge.FILE, results))
-    text = report(run(world, Store(results), experiment), experiment)
-    (results / "mask_leakage.md").write_text(text, encoding="utf-8")
-    log.info("Wrote %s:\n%s", results / "mask_leakage.md", text)
+    places = places_in(options.out, options.comfyui)
+    text = report(run(load_world(places), Store(places.results), experiment), experiment)
+    file = places.results / "mask_leakage.md"
+    file.write_text(text, encoding="utf-8")
+    log.info("Wrote %s:\n%s", file, text)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from small_world import checkpoint as small_world_checkpoint
 from small_world import judge as small_world_judge
-from small_world.comfyui import use_comfyui
 
 from . import archive
 from .budget import Amount, amount, described, measure
@@ -26,8 +25,8 @@ from .recipe import changes, improved_settings
 from .report import write_report
 from .results import Results
 from .stages import NAMES, stage
-from .store import Store, digest_of_file
-from .workers import Places, Workers, start_quiet_log
+from .store import Store
+from .workers import Places, Workers, places_in
 
 log = logging.getLogger(__name__)
 
@@ -46,29 +45,15 @@ def run(places: Places, scale: Scale, workers: Workers, names: Sequence[str]) ->
 
 def places_of(options: argparse.Namespace) -> Places:
     """Paths, made absolute; assembles the checkpoint where none is given. Says what is missing."""
-    out = options.out.resolve()
-    comfyui = use_comfyui(options.comfyui)
-    start_quiet_log()
-    judge = options.judge.resolve()
-    if not judge.is_file():
-        raise ValueError(f"{judge} is not there; train the judge first: python -m small_world.train_judge")
-    # The compact file names our own world: rows that it leaves out differ in their last bit from machine to machine.
-    source: Path = _there(options.checkpoint or small_world_checkpoint.COMPACT)
-    world, file = digest_of_file(source), options.checkpoint
-    if file is None:
-        file = out / "checkpoints" / f"small_world_{world}.safetensors"
-        if not file.is_file():
-            small_world_checkpoint.assemble(file, source)
-    if not options.cut and (brought := archive.unpack(out)):
+    if not options.judge.is_file():
+        raise ValueError(f"{options.judge} is not there; train the judge first: python -m small_world.train_judge")
+    source: Path = options.checkpoint or small_world_checkpoint.COMPACT
+    if not source.is_file():
+        raise ValueError(f"{source} is not there; train the small world first, or check out the repository whole.")
+    places = places_in(options.out, options.comfyui, options.checkpoint, options.judge)
+    if not options.cut and (brought := archive.unpack(options.out)):
         log.info("%d results come from %s.", brought, archive.FILE)
-    results = out / f"world_{world}" / f"judge_{digest_of_file(judge)}"
-    return Places(comfyui, file.resolve(), judge, results)
-
-
-def _there(path: Path) -> Path:
-    if not path.is_file():
-        raise ValueError(f"{path} is not there; train the small world first, or check out the repository whole.")
-    return path
+    return places
 
 
 def estimate(places: Places, scale: Scale, workers: Workers, names: Sequence[str]) -> str:

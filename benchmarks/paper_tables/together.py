@@ -18,9 +18,6 @@ import numpy as np
 import torch
 from dti_pack.dti_core.training import TrainingConfig, start_together, train
 from dti_pack.dti_core.training.captions import OBJECT_TEMPLATES, with_rows
-from small_world import checkpoint as small_world_checkpoint
-from small_world import judge as small_world_judge
-from small_world.comfyui import use_comfyui
 from small_world.drawing import draw
 from small_world.sample import Sampling
 from small_world.scenes import SIZE, Scene, hidden_on
@@ -30,7 +27,7 @@ from torch import Tensor
 from .bootstrap import bootstrap
 from .evaluation import score
 from .prompts import prompts_for
-from .workers import Places, load_world
+from .workers import load_world, places_in
 from .world import Pictures, World
 
 log = logging.getLogger(__name__)
@@ -173,12 +170,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=TrainingConfig.steps)
     parser.add_argument("--prompts", type=int, default=0, help="of each level; 0 for all")
     options = parser.parse_args()
-    comfyui, out = use_comfyui(options.comfyui), options.out.resolve()
-    out.mkdir(parents=True, exist_ok=True)
-    checkpoint = out / "small_world.safetensors"
-    if not checkpoint.is_file():
-        small_world_checkpoint.assemble(checkpoint)
-    world = load_world(Places(comfyui, checkpoint, small_world_judge.FILE, out))
+    places = places_in(options.out, options.comfyui)
+    world, out = load_world(places), places.results
     rows: list[Row] = []
     for row in measure(world, PAIRS[: options.pairs], options.steps, options.prompts):
         rows.append(row)

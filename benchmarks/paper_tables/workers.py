@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from small_world import checkpoint as small_world_checkpoint
+from small_world import judge as small_world_judge
 from small_world.comfyui import start_log, use_comfyui
 
 from .job import Job, do, unscored
-from .store import Store
+from .store import Store, digest_of_file
 from .world import World
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,21 @@ class Places:
     checkpoint: Path
     judge: Path
     results: Path
+
+
+def places_in(
+    out: Path, comfyui: Path | None, checkpoint: Path | None = None, judge: Path = small_world_judge.FILE
+) -> Places:
+    """Makes ComfyUI importable, starts the log, and assembles the repository's world in `out` where no checkpoint is
+    given."""
+    out, tree, source = out.resolve(), use_comfyui(comfyui), checkpoint or small_world_checkpoint.COMPACT
+    start_quiet_log()
+    # The compact file names our own world: rows that it leaves out differ in their last bit from machine to machine.
+    world = digest_of_file(source)
+    file = checkpoint or out / "checkpoints" / f"small_world_{world}.safetensors"
+    if not file.is_file():
+        small_world_checkpoint.assemble(file, source)
+    return Places(tree, file.resolve(), judge.resolve(), out / f"world_{world}" / f"judge_{digest_of_file(judge)}")
 
 
 def load_world(places: Places) -> World:

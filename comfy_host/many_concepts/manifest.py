@@ -69,6 +69,8 @@ def _concept(entry: Any, where: str, folder: Path, shared: Settings) -> Concept:
     images = (folder / entry["images"]).resolve()
     if not images.is_dir():
         raise ValueError(f"{where}: there is no folder {images}.")
+    if not any(images.iterdir()):
+        raise ValueError(f"{where}: the folder {images} is empty; put 3 to 6 images into it.")
     own = _settings(entry, where)
     settings = {kind: {**shared.get(kind, {}), **own.get(kind, {})} for kind in {**shared, **own}}
     return Concept(entry["name"], entry["initializer"], images, settings)

@@ -21,9 +21,10 @@ class Results:
         folder.mkdir(parents=True, exist_ok=True)
 
     def has(self, concept: Concept) -> bool:
-        """Whether it has been trained, from the same images and settings."""
+        """Whether it has been trained, from the same images and settings, and is still there."""
         entry = self._entry(concept)
-        return entry.get("trained_from") == self._digest(concept) and not entry["problem"]
+        known = entry.get("trained_from") == self._digest(concept) and not entry["problem"]
+        return known and self._file(concept, ".safetensors").is_file()
 
     def keep(self, concept: Concept, trained: Trained, attempts: int) -> None:
         """The entry last, so that what was cut off is done again."""

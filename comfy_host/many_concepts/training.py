@@ -25,6 +25,8 @@ def prepare(place: Place, concepts: Sequence[Concept], models: Path, packs: Sequ
 
     models: a folder as ComfyUI's own, with checkpoints, loras and so on in it.
     """
+    if not models.is_dir():
+        raise SetupError(f"There is no folder {models}. Name with --models one that is as ComfyUI's models.")
     kinds = {folder.name: folder for folder in models.iterdir() if folder.is_dir()}
     make_base(place.base, [ENDS_WITH_WORKER, *packs], kinds)
     for concept in concepts:

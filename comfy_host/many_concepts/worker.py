@@ -17,7 +17,7 @@ from comfy_host.graphs import Graph, node
 from comfy_host.many_concepts.manifest import Concept
 from comfy_host.process import running_host
 from comfy_host.ray_workers import WorkerLostError
-from comfy_host.workflow import needed_graph
+from comfy_host.workflow import fields, needed_graph
 
 TRAIN, IMAGES, PICTURE = "DTI_Train", "DTI_LoadConceptImages", "run_picture"
 LONGEST = 7 * 86400.0
@@ -93,7 +93,8 @@ class ConceptWorker:
 
     def _graph(self, concept: Concept, client: Client) -> Graph:
         """The template for this concept. Raises ValueError for a setting that it has no place for."""
-        graph = needed_graph(self._place.workflow, TRAIN, client.get("/object_info"))
+        known = client.get("/object_info")
+        graph = needed_graph(self._place.workflow, TRAIN, known)
         settings = {kind: dict(inputs) for kind, inputs in concept.settings.items()}
         # A second attempt takes the place of the first.
         settings.setdefault(TRAIN, {}).update(name=concept.name, initializer=concept.initializer, if_exists="replace")
@@ -101,8 +102,14 @@ class ConceptWorker:
         for kind, inputs in settings.items():
             fitting = [one for one in graph.values() if one["class_type"] == kind]
             if not fitting:
-                known = ", ".join(sorted({one["class_type"] for one in graph.values()}))
-                raise ValueError(f"The workflow has no node {kind} that {TRAIN} needs; it has {known}.")
+                kinds = ", ".join(sorted({one["class_type"] for one in graph.values()}))
+                raise ValueError(f"The workflow has no node {kind} that {TRAIN} needs; it has {kinds}.")
+            if kind not in known:
+                raise ValueError(f"This ComfyUI has no node {kind}. Name the pack that has it with --pack.")
+            # ComfyUI passes over what it does not know. Parts of an input have its name, a dot and their own.
+            asked = fields(known[kind])
+            if unknown := sorted(name for name in inputs if name.partition(".")[0] not in asked):
+                raise ValueError(f"{kind} has no input {', '.join(unknown)}; it has {', '.join(asked)}.")
             for one in fitting:
                 one["inputs"].update(inputs)
         (train,) = (number for number, one in graph.items() if one["class_type"] == TRAIN)

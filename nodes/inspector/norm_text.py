@@ -14,7 +14,7 @@ FEW_VECTORS = 8
 
 
 def verdict(norm: float, mean: float) -> str:
-    """What a vector of this norm does to prompts, in a sentence, where the vocabulary's words have `mean`."""
+    """What a vector of this norm means to its encoder, in a sentence, where the vocabulary's words have `mean`."""
     found = f"norm {norm:.3g} is {times_text(norm / mean)}x the vocabulary mean {mean:.3g}"
     meaning = {
         "zero": "the vector has no direction and means nothing; train it again",

@@ -23,13 +23,16 @@ from comfy_host.environment import comfyui_tree, given_interpreter
 pytest.importorskip("ray")
 
 from comfy_host.many_concepts.__main__ import run
+from comfy_host.many_concepts.manifest import read_manifest
+from comfy_host.many_concepts.results import Results
+from comfy_host.many_concepts.worker import Trained
 
 QUICK = {"steps": 60, "batch_size": 1, "resolution": 64, "save_every": 0, "preview_every": 0}
 
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
-    """Three concepts that are one but for their names, and one with an initializer that the node refuses."""
+    """Three concepts that are one but for their names, and two that are refused: a word, and an input of no node."""
     (tmp_path / "noise").mkdir()
     pixels = np.random.default_rng(1).integers(0, 255, (2, 64, 64, 3), dtype=np.uint8)
     for number, picture in enumerate(pixels):
@@ -37,8 +40,23 @@ def manifest(tmp_path: Path) -> Path:
     file = tmp_path / "manifest.json"
     concepts = [{"name": name, "initializer": "cat", "images": "noise"} for name in ("first", "second", "third")]
     concepts.append({"name": "refused", "initializer": "(cat)", "images": "noise"})
+    wrong = {"DTI_Train": {"stepz": 1}}
+    concepts.append({"name": "misspelt", "initializer": "cat", "images": "noise", "settings": wrong})
     file.write_text(json.dumps({"settings": {"DTI_Train": QUICK}, "concepts": concepts}), encoding="utf-8")
     return file
+
+
+def test_what_is_done_is_what_is_there_and_was_trained_from_the_same(manifest: Path, tmp_path: Path) -> None:
+    first, second, *_ = (found := read_manifest(manifest)).concepts
+    results = Results(tmp_path / "results", found.workflow)
+    results.keep(first, Trained("report", b"embedding", b"picture"), 1)
+    results.keep(second, Trained(problem="refused"), 1)
+    assert results.has(first) and not results.has(second)
+    (tmp_path / "results" / "first.safetensors").unlink()
+    assert not results.has(first)
+    results.keep(first, Trained("report", b"embedding", b"picture"), 1)
+    (first.images / "0.txt").write_text("a {} at night", encoding="utf-8")
+    assert not results.has(first)
 
 
 def test_lost_workers_cost_no_result_and_no_bit(manifest: Path, tmp_path: Path, small_world_file: Path) -> None:
@@ -60,7 +78,10 @@ def test_lost_workers_cost_no_result_and_no_bit(manifest: Path, tmp_path: Path, 
             over.set()
     assert [kill.result() for kill in done] == [None, None]
     results = {file.stem: json.loads(file.read_text()) for file in (out / "results").glob("*.json")}
-    assert [results[name]["attempts"] for name in ("first", "second", "third", "refused")] == [2, 2, 1, 1]
+    names = ("first", "second", "third", "refused", "misspelt")
+    assert [results[name]["attempts"] for name in names] == [2, 2, 1, 1, 1]
+    # ComfyUI itself would train by the default.
+    assert results["misspelt"]["problem"].startswith("DTI_Train has no input stepz; it has ")
     assert "'(cat)'" in results["refused"]["problem"] and len(results["refused"]["problem"].splitlines()) == 1
     rows = {name: load_file(out / "results" / f"{name}.safetensors") for name in ("first", "second", "third")}
     for name in ("first", "second"):

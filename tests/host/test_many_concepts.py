@@ -16,6 +16,8 @@ from comfy_host.workflow import needed_graph
 def manifest(tmp_path: Path) -> Path:
     """Two concepts from one folder."""
     (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "1.png").touch()
+    (tmp_path / "empty").mkdir()
     file = tmp_path / "manifest.json"
     concepts = [{"name": name, "initializer": "cat", "images": "pictures"} for name in ("first", "second")]
     file.write_text(json.dumps({"settings": {"DTI_Train": {"steps": 9}}, "concepts": concepts}), encoding="utf-8")
@@ -28,6 +30,7 @@ def test_a_manifest_says_what_is_wrong_with_it(manifest: Path) -> None:
     for wrong, message in (
         ({**first, "name": "Second"}, "the name 'second' is taken"),
         ({**first, "images": "nowhere"}, "there is no folder .*nowhere"),
+        ({**first, "images": "empty"}, "empty is empty"),
         ({**first, "name": "../first"}, "it may have letters"),
         ({**first, "steps": 3}, "has steps. It must have name, initializer, images, and may have settings"),
         ({**first, "settings": {"steps": 3}}, "by node type and input"),
