@@ -42,7 +42,8 @@ def training(host: SmallHost, number: int) -> Graph:
 
 
 def counts(client: Client) -> dict[str, int]:
-    """What the host's process holds, and files in its folders."""
+    """What the host's process holds beside its history of prompts, and files in its folders."""
+    client.post("/history", {"clear": True})
     run = client.run({"counts": node("DTIHostCounts")})
     held: dict[str, int] = json.loads(run.outputs["counts"]["text"][0])
     folders = [client.host.base / name for name in ("models/embeddings", "output", "input", "temp", "user")]

@@ -48,6 +48,21 @@ def test_of_those_who_number_one_name_at_once_nobody_loses(folders):
         assert float(load_embedding(path).vectors["clip_l"][0, 0]) == number
 
 
+def test_what_a_run_saved_before_it_was_killed_is_not_saved_again(folders):
+    import dataclasses
+
+    from dti_pack.nodes.host.embeddings.saving import keep
+
+    first = dataclasses.replace(embedding("dog-step4"), metadata={"dti.step": "4", "modelspec.date": "before"})
+    path = keep(first, False)[1]
+    again = dataclasses.replace(first, metadata={"dti.step": "4", "modelspec.date": "after"})
+    assert keep(again, False)[1] == path
+    assert keep(dataclasses.replace(again, metadata={"dti.step": "4", "dti.seed": "1"}), False)[1].stem == "dog-step4_2"
+    assert keep(embedding("dog-step4", 2.0), False)[1].stem == "dog-step4_3"
+    path.write_bytes(b"cut off")
+    assert keep(again, False)[1].stem == "dog-step4_4"
+
+
 @pytest.mark.parametrize(
     "other", ["elsewhere/dog.pt", "elsewhere/old/dog.safetensors", "embeddings/a/b/dog", "embeddings/dog"]
 )

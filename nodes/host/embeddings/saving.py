@@ -83,7 +83,12 @@ def save_pair_to_folder(embedding: ConceptEmbedding, if_exists: str) -> tuple[Co
 
 
 def keep(embedding: ConceptEmbedding, replace: bool) -> tuple[ConceptEmbedding, Path]:
-    """Save what was trained, numbered where its name cannot be had. Raises OSError."""
+    """Save what was trained, numbered where its name cannot be had. Raises OSError.
+
+    A run that was killed and went on finds steps that it had saved before; those stay.
+    """
+    if _is_saved(embedding):
+        return embedding, _file_of(embedding.name)
     if replace:
         try:
             return save_to_folder(embedding, "replace")
@@ -123,6 +128,23 @@ def _settled(
 def _with_trigger(embedding: ConceptEmbedding) -> ConceptEmbedding:
     phrase = {"modelspec.trigger_phrase": trigger(embedding.name).strip()}
     return dataclasses.replace(embedding, metadata={**embedding.metadata, **phrase})
+
+
+def _is_saved(embedding: ConceptEmbedding) -> bool:
+    """Whether the file of that name is the only one, and has these vectors and says the same of how they came about."""
+    path = _file_of(embedding.name)
+    if not path.exists() or files_called(embedding.name) != [path]:
+        return False
+    try:
+        saved = load_embedding(path)
+    except (OSError, ValueError):  # damaged: not what was saved
+        return False
+    same = saved.vectors.keys() == embedding.vectors.keys() and _recipe(saved) == _recipe(embedding)
+    return same and all(torch.equal(saved.vectors[key], rows) for key, rows in embedding.vectors.items())
+
+
+def _recipe(embedding: ConceptEmbedding) -> dict[str, str]:
+    return {key: value for key, value in embedding.metadata.items() if key.startswith("dti.")}
 
 
 def _folder() -> Path:
