@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .concept_images.caption_file import placeholders, read_captions
 from .concept_images.concept import Concept, Images, images_digest
-from .concept_images.concept_folder import PictureFile, natural_key
+from .concept_images.concept_folder import REPEATS, PictureFile, natural_key
 from .concept_images.concept_name import named_by_folder
 from .concept_images.picture_file import parse_colour, read_picture
 from .concept_images.thumbnails import thumbnails
@@ -130,11 +130,13 @@ def _concept(
     called = folder.rpartition("/")[2]
     name, own = named_by_folder(called)
     stand_ins = [*placeholders(f"{called}, {name} {own}, {name}"), *placeholders(placeholder)]
-    files: tuple[PictureFile, ...] = ()
+    files: Sequence[PictureFile] = ()
     captions: list[str] = []
+    repeats: list[int] = []
     digest, problem, first = "", "", None
     try:
-        files = concept_folder(folder, subfolders=False).pictures
+        files = _files(folder)
+        repeats = [file.repeats for file in files]
         captions = [read_captions(file, stand_ins) for file in files]
         if not own and not initializer:
             raise ValueError(
@@ -142,11 +144,20 @@ def _concept(
                 "word for what its images show, or give one for all such folders in initializer."
             )
         pictures, subjects = _read(files, colour, masked)
-        digest, first = images_digest(pictures, subjects, captions), thumbnails(pictures[:1])
+        digest, first = images_digest(pictures, subjects, captions, repeats), thumbnails(pictures[:1])
     except (OSError, ValueError) as error:
         problem = str(error)
     read = partial(_read, files, colour, masked)
-    return Concept(name, own or initializer, templates, captions, len(files), read, digest, problem), first
+    concept = Concept(name, own or initializer, templates, captions, len(files), read, digest, problem, repeats)
+    return concept, first
+
+
+def _files(folder: str) -> Sequence[PictureFile]:
+    """The images of a concept: those in its folder, and in subfolders that say how often theirs count."""
+    below = concept_folder(folder, subfolders=True).pictures
+    if not any(REPEATS.match(file.subfolder) for file in below):
+        return concept_folder(folder, subfolders=False).pictures
+    return [file for file in below if not file.subfolder or REPEATS.match(file.subfolder)]
 
 
 def _read(files: Sequence[PictureFile], colour: tuple[int, int, int], masked: bool) -> Images:
@@ -159,4 +170,6 @@ def _summary(concept: Concept) -> str:
         return f"{concept.name}: not to be trained. {concept.problem}"
     without = sum(not caption for caption in concept.captions)
     templates = f", {without} without a caption: templates" if without else ""
-    return f"{concept.name}: {concept.initializer}, {concept.n_images} images{templates}"
+    times = ", ".join(f"x{count}" for count in sorted(set(concept.repeats), reverse=True))
+    repeats = f", repeats {times}" if len(set(concept.repeats)) > 1 else ""
+    return f"{concept.name}: {concept.initializer}, {concept.n_images} images{repeats}{templates}"
