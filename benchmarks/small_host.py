@@ -64,8 +64,13 @@ def make_small_host(base: Path, packs: Sequence[Path] = ()) -> SmallHost:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     tree, python = comfyui_tree(), given_interpreter() or Path(sys.executable)
     make_base(base, packs=[SMALL_SDXL, *packs])
+    add_images(base)
+    return SmallHost(tree, python, base, small_world(tree, python, base / "models" / "checkpoints").name)
+
+
+def add_images(base: Path) -> None:
+    """Put images of SUBJECT into the input folder of a base folder."""
     folder = base / "input" / FOLDER
     folder.mkdir(exist_ok=True)
     for number, picture in enumerate(pictures_of(SUBJECT), start=1):
         (folder / f"{number}.png").write_bytes(png(picture))
-    return SmallHost(tree, python, base, small_world(tree, python, base / "models" / "checkpoints").name)
