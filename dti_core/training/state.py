@@ -178,7 +178,7 @@ def load_state(path: Path) -> TrainingState:
 def _plain(validation: Measured | None) -> dict[str, Any]:
     if validation is None:
         return {}
-    if not isinstance(validation, ValidationState):
+    if isinstance(validation, Mapping):
         return {"concepts": {name: _plain(one) for name, one in validation.items()}}
     best = {} if validation.best is None else vars(validation.best)
     return {

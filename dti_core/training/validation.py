@@ -86,10 +86,10 @@ class Validation:
 
     def go_on_from(self, state: Measured | None) -> None:
         """None: of a run that measured nothing."""
-        if isinstance(state, ValidationState):
-            self.steps, self.losses, self.best = list(state.steps), list(state.losses), state.best
-        else:
+        if state is None or isinstance(state, Mapping):
             self.steps, self.losses, self.best = [], [], None
+        else:
+            self.steps, self.losses, self.best = list(state.steps), list(state.losses), state.best
 
     def _add(self, step: int, vectors: Mapping[str, Tensor], rows: int) -> None:
         loss = self._measure(vectors, rows)
