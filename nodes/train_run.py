@@ -8,6 +8,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..dti_core.training import train
@@ -109,7 +110,11 @@ def train_planned(
     show_on_node(f"{heading}resolution {crop.resolution}; {memory}", node_id)
     captions = [texts for concept in concepts for texts in concept.captions]
     notes = training_notes(one["clip"], captions, node_id, notes_before(one, planned, images))
-    data = [_encoded(one, crop.shape, concept, *shown) for concept, shown in zip(concepts, images, strict=True)]
+    masked = any(masks for _, masks in images)
+    data = [
+        _encoded(one, crop.shape, concept, pictures, masks or _whole(pictures, masked))
+        for concept, (pictures, masks) in zip(concepts, images, strict=True)
+    ]
     pool, held_out = _split(one, data, images)
     states = _initializer_states(one, planned)
     with training_session(one["model"], one["clip"], memory) as (text_encoder, denoiser):
@@ -199,6 +204,11 @@ def _encoded(
     asked = (masks, one["background_weight"], one["mirror"], shape, one["random_crop"])
     data = encode_images(one["vae"], pictures, one["resolution"], concept.captions, *asked)
     return with_repeats(data, concept.shares)
+
+
+def _whole(pictures: Sequence[Tensor], masked: bool) -> list[Tensor]:
+    """Masks of a concept that has none, beside others that have: all of each image."""
+    return [torch.ones(picture.shape[:2]) for picture in pictures] if masked else []
 
 
 def _split(
