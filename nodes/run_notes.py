@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..dti_core.training.captions import NAME
 from .concept_images.concept import Images
 from .held_out_notes import held_out_notes, held_out_numbers
 from .host.training.family import resolution_notes
@@ -21,9 +22,21 @@ def notes_before(one: Mapping[str, Any], planned: PlannedRun, images: Sequence[I
         own = held_out_notes(len(pictures), one["held_out"])
         if max(concept.shares) > 1:
             own.append(f"Images are drawn by their repeats, in their order: {', '.join(map(str, concept.shares))}.")
-        own += [*picture_notes(pictures, planned.crop), *mask_notes(pictures, masks)]
+        own += [*picture_notes(pictures, planned.crop), *mask_notes(pictures, masks), *_unnamed(concept)]
         notes += [f"{concept.label}{note}" for note in own]
     return notes
+
+
+def _unnamed(concept: PlannedConcept) -> list[str]:
+    """A sentence on braces that mean nothing where there is one concept."""
+    found = {slot for texts in concept.typed for text in texts for slot in NAME.findall(text)} - {""}
+    if concept.called or not found:
+        return []
+    shown = ", ".join(f"{{{name}}}" for name in sorted(found))
+    return [
+        f"Captions have {shown}, which is trained as it stands: names of other concepts in braces are for Train "
+        "Concepts Together."
+    ]
 
 
 def header_notes(one: Mapping[str, Any], planned: PlannedRun, concept: PlannedConcept, masked: bool) -> dict[str, str]:

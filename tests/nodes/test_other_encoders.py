@@ -179,9 +179,8 @@ def test_encoders_that_are_held_for_several_concepts(family, node_mode, tmp_path
         save_embedding(ConceptEmbedding(f"my_{name}", vectors), tmp_path / f"my_{name}.safetensors")
     for tokenizer in (models.clip.tokenizer.clip_l, models.clip.tokenizer.t5xxl):
         tokenizer.embedding_directory = [str(tmp_path)]
-    for text, context in zip(
-        ("a embedding:my_bear and a embedding:my_mug , no embedding:my_rex", "a embedding:my_rex"), contexts, strict=True
-    ):
+    prompts = ("a embedding:my_bear and a embedding:my_mug , no embedding:my_rex", "a embedding:my_rex")
+    for text, context in zip(prompts, contexts, strict=True):
         said = models.clip.encode_from_tokens(models.clip.tokenize(text))
         torch.testing.assert_close(said, context.detach().to(said))
 

@@ -163,6 +163,13 @@ def test_what_is_wrong_is_said_of_each_before_anything_is_loaded(whole_run, toge
         together([concept("rex", "dog", PICTURES, captions=["a {}", "a {}"])])
 
 
+def test_a_name_in_braces_means_nothing_to_dti_train_and_that_is_said(whole_run):  # noqa: F811
+    from dti_pack.nodes.train_run import run_training
+
+    run = run_training(whole_run.settings(name="alone", save_every=0), PICTURES, ["a {} and a {mug}"], (), "7")
+    assert any(note.startswith("Captions have {mug}, which is trained as it stands.") for note in run.notes)
+
+
 def test_prompts_of_previews_name_each_concept_or_one(comfy_modules):
     from dti_pack.nodes.captions import MOST_PROMPTS, prompts_of_several, prompts_of_several_objection
 
