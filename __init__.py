@@ -15,6 +15,7 @@ from .nodes.slerp import DTISlerp
 from .nodes.slerp_sweep import DTISlerpSweep
 from .nodes.train import DTITrain
 from .nodes.train_concepts import DTITrainConcepts
+from .nodes.train_together import DTITrainTogether
 
 WEB_DIRECTORY = "./web"
 
@@ -29,6 +30,7 @@ class DTIExtension(ComfyExtension):
             DTILoadConceptFolders,
             DTIConceptNode,
             DTITrainConcepts,
+            DTITrainTogether,
             DTILoadEmbedding,
             DTINormInspector,
             DTISlerp,

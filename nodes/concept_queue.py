@@ -20,7 +20,8 @@ from .host.training.attempt import Failure, attempt
 from .host.training.model_fingerprint import model_fingerprint
 from .prompt_name import trigger
 from .run_picture.line import draw_line
-from .train_run import planned_run, run_training
+from .run_plan import planned_run
+from .train_run import run_training
 
 # Settings that do not change what a run comes to; the models have fingerprints.
 FREE = frozenset(

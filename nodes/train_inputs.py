@@ -27,6 +27,14 @@ def settings_inputs() -> list[Any]:
     return [one for one in train_inputs() if one.id not in OF_A_CONCEPT]
 
 
+def explained(inputs: Iterable[Any], tooltips: Mapping[str, str]) -> list[Any]:
+    """The inputs, some of which mean something else in a node."""
+    explained = list(inputs)
+    for one in explained:
+        one.tooltip = tooltips.get(one.id, one.tooltip)
+    return explained
+
+
 def with_defaults(inputs: Mapping[str, Sequence[Any]], declared: Iterable[Any]) -> dict[str, Sequence[Any]]:
     """Inputs as the host gives them, each a list, with defaults for what a graph of an older version does not have."""
     return {**{one.id: [getattr(one, "default", None)] for one in declared}, **inputs}

@@ -28,7 +28,8 @@ class DTI:
 
     Beside the paper:
     kappa_share: kappa as a share of the running mean of the data gradient's norm; replaces kappa where above 0.
-    average_after: the result is the mean direction of all steps after this one; None takes the last step.
+    average_after: the result is the mean direction of all steps after this one, of which those that were skipped have
+        none; None takes the last step.
     start: v_0 where it is not mu.
     """
 
@@ -77,6 +78,9 @@ class DTI:
                 self._sum[key] += v
         moved = all(bool(self._optimizer.state[v]["moved"].all()) for v in self._v.values())
         return Movement(angles(self._found(), self._mu), norms, moved)
+
+    def skip(self) -> None:
+        self._steps += 1  # the average is of the run's last steps; the optimizer counts its own
 
     def result(self) -> dict[str, Tensor]:
         return copies(self._scaled(self._found()))

@@ -45,6 +45,9 @@ class Method(Protocol):
     def step(self, share: float) -> Movement:
         """Move the parameters at `share` of the learning rate, which a schedule lowers from 1."""
 
+    def skip(self) -> None:
+        """Take note of a step of the run that is none of the method's, as no caption named its concept."""
+
     def result(self) -> dict[str, Tensor]:
         """What is kept if this was the last step: copies `[n_vectors, dim]` float32 on the CPU."""
 

@@ -55,6 +55,9 @@ class TextualInversion:
         directions = {key: sphere.projx(rows) for key, rows in self._rows.items()}
         return Movement(angles(directions, self._origin), norms, finite)
 
+    def skip(self) -> None:
+        pass
+
     def result(self) -> dict[str, Tensor]:
         return copies(self._rows)
 

@@ -15,7 +15,7 @@ class Together:
     """Methods side by side: to the text encoder their vectors are one under the other, in the order given.
 
     A concept that no caption of a batch names gets a gradient of nothing but zeros. Then nothing of it moves: no prior,
-    no momentum, no decay, no count of steps. Its vectors are those of a run that never saw the batch.
+    no momentum, no decay, no clock of an optimizer. Its vectors are those of a run that never saw the batch.
 
     names: of the concepts. methods: at their start.
     """
@@ -44,6 +44,7 @@ class Together:
         moved = True
         for name, method in self._methods.items():
             if not self._is_named(name):
+                method.skip()
                 norms |= {f"{name} {key}": 0.0 for key in self._stacked}
                 continue
             movement = method.step(share)
@@ -52,6 +53,10 @@ class Together:
             moved = moved and movement.moved
         angles = {f"{name} {key}": angle for name, own in self._angles.items() for key, angle in own.items()}
         return Movement(angles, norms, moved)
+
+    def skip(self) -> None:
+        for method in self._methods.values():
+            method.skip()
 
     def result(self) -> dict[str, Tensor]:
         return _stacked([method.result() for method in self._methods.values()])

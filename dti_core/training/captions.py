@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 # Textual Inversion's ImageNet templates, as the DTI reference uses them (src/dti/constants.py of kunheek/dti).
 OBJECT_TEMPLATES = (
@@ -92,23 +92,40 @@ def with_rows(captions: Sequence[str], name: str, rows: Mapping[str, range]) -> 
     return tuple(_with_rows(caption, name, rows) for caption in captions)
 
 
-def beside_class_word(captions: Sequence[str], word: str) -> tuple[str, ...]:
-    """The captions with `word` behind the concept, "a {} dog", where it does not stand there already."""
+def with_names(captions: Sequence[str], own: str, names: Collection[str]) -> tuple[str, ...]:
+    """Captions of an image of the concept `own` with the name of each concept in its braces.
+
+    names: of all concepts of the run. Raises ValueError where a caption names none, one twice, or another.
+    """
+    for caption in captions:
+        _check_named(caption, own, names)
+    return tuple(NAME.sub(lambda slot: f"{{{slot[1] or own}}}", caption) for caption in captions)
+
+
+def beside_class_word(captions: Sequence[str], word: str, slot: str = "{}") -> tuple[str, ...]:
+    """The captions with `word` behind the concept, "a {} dog", where it does not stand there already.
+
+    slot: how captions write the concept.
+    """
     word = " ".join(word.split())
-    followed = re.compile(r"\{\}\s+" + re.escape(word) + r"(?!\w)", re.IGNORECASE)
-    return tuple(text if followed.search(text) else text.replace("{}", f"{{}} {word}") for text in captions)
+    followed = re.compile(re.escape(slot) + r"\s+" + re.escape(word) + r"(?!\w)", re.IGNORECASE)
+    return tuple(text if followed.search(text) else text.replace(slot, f"{slot} {word}") for text in captions)
 
 
 def _with_rows(caption: str, own: str, rows: Mapping[str, range]) -> str:
+    _check_named(caption, own, rows)
+    return NAME.sub(lambda slot: "{{{0.start}:{0.stop}}}".format(rows[slot[1] or own]), caption)
+
+
+def _check_named(caption: str, own: str, names: Collection[str]) -> None:
     named = [name or own for name in NAME.findall(caption)]
-    if strange := [name for name in named if name not in rows]:
-        raise ValueError(f"the caption {caption!r} names {strange[0]!r}; the concepts are {', '.join(rows)}.")
+    if strange := [name for name in named if name not in names]:
+        raise ValueError(f"the caption {caption!r} names {strange[0]!r}; the concepts are {', '.join(names)}.")
     if not named or len(set(named)) < len(named):
         raise ValueError(
             f"the caption {caption!r} names {', '.join(named) or 'no concept'}; it has to name one or several, each "
             "once: {} for the image's own, {name} for another."
         )
-    return NAME.sub(lambda slot: "{{{0.start}:{0.stop}}}".format(rows[slot[1] or own]), caption)
 
 
 def check_captions(captions: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from .data import Batch, TrainingImage, draw_batch
 from .loss_scale import LossScale
 from .start import start_method
 from .state import Run, TrainingState
-from .validation import Validation
+from .validation import Validation, ValidationTogether
 
 # Steps in a row without a finite loss and gradient. A loss scale comes down from its largest value in 24.
 MOST_BROKEN_STEPS = 25
@@ -35,7 +35,7 @@ def train(
     spare_memory: Callable[[RuntimeError], int] = _give_up,
     method: Method | None = None,
     resume: TrainingState | None = None,
-    validation: Validation | None = None,
+    validation: Validation | ValidationTogether | None = None,
 ) -> dict[str, Tensor]:
     """Train the vectors of a concept. Batches depend on the seed alone, so that all methods see the same.
 

@@ -12,6 +12,7 @@ from ..embedding import ConceptEmbedding
 from ..files.embedding_file import check_widths
 from ..merging import repeated
 from ..methods import DTI, METHODS, CrossInit, Method, ProjectedAdamW, TextualInversion, Together
+from ..methods.cross_init import REGULARISER
 from ..methods.relative_rate import coordinate_of
 from .backend import TextEncoder
 from .config import TrainingConfig
@@ -26,6 +27,7 @@ def start_method(
     hidden_states: Mapping[str, Tensor] | None = None,
     start_from: ConceptEmbedding | None = None,
     prior: str = "initializer",
+    share: float = 1.0,
 ) -> Method:
     """The method that `config` names, at its start.
 
@@ -33,6 +35,8 @@ def start_method(
         CrossInit starts; no other method asks for them.
     start_from: an embedding to start from instead; where the method keeps the norm, its directions at m*.
     prior: one of PRIORS, where DTI's prior direction comes from.
+    share: of a batch's images, those that show the concept. The gradient is that of the whole batch's mean loss: what
+        pulls against it, a prior or a regulariser, pulls with that share too.
 
     Raises ValueError where `start_from` does not fit the model, or has another number of vectors.
     """
@@ -50,9 +54,10 @@ def start_method(
     kind = METHODS[config.method]
     if kind is DTI:
         mu = directions if prior == "start_from" else {key: s.direction for key, s in start.items()}
-        share, average = config.options.kappa_share, config.options.average
+        average = config.options.average
         average_after = config.steps - average if average else None
-        return DTI(mu, magnitudes, config.rate, config.kappa, share, average_after, directions)
+        kappas = config.kappa * share, config.options.kappa_share
+        return DTI(mu, magnitudes, config.rate, *kappas, average_after, directions)
     coordinates = {key: coordinate_of(vocabulary) for key, vocabulary in tables.items()}
     if kind is ProjectedAdamW:
         return ProjectedAdamW(directions, magnitudes, config.rate, coordinates)
@@ -61,7 +66,7 @@ def start_method(
             raise ValueError("CrossInit starts at what the text encoders make of the initializer; give hidden_states.")
         rows = {key: repeated(hidden_states[key], len(rows[key])) for key in rows}
     if kind is CrossInit:
-        return CrossInit(rows, config.rate, coordinates)
+        return CrossInit(rows, config.rate, coordinates, REGULARISER * share)
     return TextualInversion(rows, config.rate, coordinates)
 
 
@@ -70,21 +75,24 @@ def start_together(
     initializers: Mapping[str, str],
     text_encoder: TextEncoder,
     hidden_states: Mapping[str, Mapping[str, Tensor]] | None = None,
+    shares: Mapping[str, float] | None = None,
 ) -> Together:
     """A method for each of several concepts that are trained in one run, at its start.
 
-    config: of all of them, but for the initializer. kappa stands against the gradient of a whole batch's mean loss, of
-        which a concept has its images' share: with two concepts half of it pulls as it does in a run of one.
+    config: of all of them, but for the initializer.
     initializers: by the concept's name.
-    hidden_states: as `start_method` takes them, by name.
+    hidden_states, shares: as `start_method` takes them, by name; without `shares` each is 1.
 
     Captions name the concepts by their rows: `captions.with_rows(texts, name, together.rows)`. Raises as
-    `start_method`, and ValueError for an average, as each concept counts steps of its own.
+    `start_method`.
     """
-    if config.options.average:
-        raise ValueError("average counts back from the end of a run; leave it at 0 where several concepts share one.")
     methods = [
-        start_method(replace(config, initializer=word), text_encoder, (hidden_states or {}).get(name))
+        start_method(
+            replace(config, initializer=word),
+            text_encoder,
+            (hidden_states or {}).get(name),
+            share=(shares or {}).get(name, 1.0),
+        )
         for name, word in initializers.items()
     ]
     return Together(list(initializers), methods)

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..files.atomic_write import write_whole
 from ..methods import Method, Movement
 from .loss_scale import LossScale
-from .validation import Chosen, Validation, ValidationState
+from .validation import Chosen, Measured, Validation, ValidationState, ValidationTogether
 
 VERSION = 1
 NOTE = "dti.state"
@@ -52,7 +52,7 @@ class TrainingState:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     delivered: bool = False
     angles: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    validation: ValidationState | None = None
+    validation: Measured | None = None
 
     def put_into(self, method: Method) -> None:
         """Bring a method to this state. Raises ValueError where it is another one, or has other shapes."""
@@ -76,7 +76,7 @@ class Run:
         generator: torch.Generator,
         scale: LossScale,
         microbatch_size: int,
-        validation: Validation | None = None,
+        validation: Validation | ValidationTogether | None = None,
     ) -> None:
         self.method, self.generator, self.scale, self.microbatch_size = method, generator, scale, microbatch_size
         self.validation = validation
@@ -175,9 +175,11 @@ def load_state(path: Path) -> TrainingState:
     )
 
 
-def _plain(validation: ValidationState | None) -> dict[str, Any]:
+def _plain(validation: Measured | None) -> dict[str, Any]:
     if validation is None:
         return {}
+    if isinstance(validation, Mapping):
+        return {"concepts": {name: _plain(one) for name, one in validation.items()}}
     best = {} if validation.best is None else vars(validation.best)
     return {
         "steps": torch.tensor(validation.steps),
@@ -186,9 +188,15 @@ def _plain(validation: ValidationState | None) -> dict[str, Any]:
     }
 
 
-def _validation(plain: Mapping[str, Any]) -> ValidationState | None:
+def _validation(plain: Mapping[str, Any]) -> Measured | None:
     if not plain:
         return None
+    if "concepts" in plain:
+        return {name: _validation_state(one) for name, one in plain["concepts"].items()}
+    return _validation_state(plain)
+
+
+def _validation_state(plain: Mapping[str, Any]) -> ValidationState:
     best = Chosen(**plain["best"]) if plain["best"] else None
     return ValidationState(tuple(plain["steps"].tolist()), tuple(plain["losses"].tolist()), best)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from torch import Tensor
 
@@ -34,6 +35,10 @@ class ValidationState:
     steps: tuple[int, ...]
     losses: tuple[float, ...]
     best: Chosen | None
+
+
+# Of one concept, or by the names of several.
+Measured: TypeAlias = ValidationState | Mapping[str, ValidationState]
 
 
 class Validation:
@@ -79,10 +84,12 @@ class Validation:
         """As things are; nothing in it changes later."""
         return ValidationState(tuple(self.steps), tuple(self.losses), self.best)
 
-    def go_on_from(self, state: ValidationState | None) -> None:
+    def go_on_from(self, state: Measured | None) -> None:
         """None: of a run that measured nothing."""
-        self.steps, self.losses = ([], []) if state is None else (list(state.steps), list(state.losses))
-        self.best = None if state is None else state.best
+        if state is None or isinstance(state, Mapping):
+            self.steps, self.losses, self.best = [], [], None
+        else:
+            self.steps, self.losses, self.best = list(state.steps), list(state.losses), state.best
 
     def _add(self, step: int, vectors: Mapping[str, Tensor], rows: int) -> None:
         loss = self._measure(vectors, rows)
@@ -90,6 +97,39 @@ class Validation:
         self.losses.append(loss)
         if step > 0 and math.isfinite(loss) and (self.best is None or loss < self.best.loss):
             self.best = Chosen(step, loss, vectors)
+
+
+class ValidationTogether:
+    """The validations of several concepts of one run, by name: each of them has a best step of its own.
+
+    Training ends early where patience has run out for all.
+    """
+
+    def __init__(self, concepts: Mapping[str, Validation]) -> None:
+        self._concepts = dict(concepts)
+
+    def begin(self, step: int, vectors: Mapping[str, Tensor], rows: int) -> None:
+        for one in self._concepts.values():
+            one.begin(step, vectors, rows)
+
+    def after(self, step: int, vectors: Mapping[str, Tensor], rows: int) -> None:
+        for one in self._concepts.values():
+            one.after(step, vectors, rows)
+
+    def finish(self, step: int, vectors: Mapping[str, Tensor], rows: int) -> None:
+        for one in self._concepts.values():
+            one.finish(step, vectors, rows)
+
+    @property
+    def is_over(self) -> bool:
+        return all(one.is_over for one in self._concepts.values())
+
+    def state(self) -> dict[str, ValidationState]:
+        return {name: one.state() for name, one in self._concepts.items()}
+
+    def go_on_from(self, state: Measured | None) -> None:
+        for name, one in self._concepts.items():
+            one.go_on_from(state.get(name) if isinstance(state, Mapping) else None)
 
 
 def check_validation(held_out: int, every: int, patience: int) -> None:

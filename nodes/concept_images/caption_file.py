@@ -35,8 +35,10 @@ def read_captions(picture: PictureFile, stand_ins: Sequence[str]) -> str:
 
 
 def _with_slot(line: str, stand_ins: Sequence[str], file: str) -> str:
-    """`line` with `{}` for the first of `stand_ins` that occurs in it; as it is where it has its `{}`."""
-    for word, pattern in [("{}", r"\{\}"), *((word, _pattern(word)) for word in stand_ins)]:
+    """`line` with `{}` for the first of `stand_ins` that occurs in it, in braces or not; as it is where it has its
+    `{}`. What else stands in braces is another concept's name."""
+    in_braces = "|".join(["", *map(re.escape, stand_ins)])
+    for word, pattern in [("{}", rf"\{{(?:{in_braces})\}}"), *((word, _pattern(word)) for word in stand_ins)]:
         named, count = re.subn(pattern, "{}", line, flags=re.IGNORECASE)
         if count == 1:
             return named
@@ -54,5 +56,5 @@ def _with_slot(line: str, stand_ins: Sequence[str], file: str) -> str:
 
 
 def _pattern(word: str) -> str:
-    """Matches `word` where it is no part of another, with any space between its parts."""
-    return r"(?<!\w)" + r"\s+".join(re.escape(part) for part in word.split()) + r"(?!\w)"
+    """Matches `word` where it is no part of another and not in braces, with any space between its parts."""
+    return r"(?<!\w)" + r"\s+".join(re.escape(part) for part in word.split()) + r"(?!\w)(?![^{}]*\})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -23,7 +24,7 @@ def draw_curves(
 ) -> Image.Image:
     """An image of `size` with the curves by name, as (step, value); the axis goes from 0 to `last_step`.
 
-    Values that are not finite are left out.
+    Values that are not finite are left out, and of the names those that there is no room for.
     """
     width, height = size[0] * FINER, size[1] * FINER
     picture = Image.new("RGB", (width, height), "white")
@@ -43,13 +44,13 @@ def draw_curves(
     for step in (0, last_step):
         draw.text((x(step), height - BOTTOM + FONT_SIZE), str(step), TEXT, font, anchor="mm" if step == 0 else "rm")
     left = LEFT
-    for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
+    for (name, curve), colour in zip(curves.items(), cycle(COLOURS), strict=False):
         points = [(x(step), y(value)) for step, value in curve if math.isfinite(value)]
         if points:
             draw.line(points, colour, 2 * FINER, joint="curve")
             (right, end), radius = points[-1], 3 * FINER  # a single step makes no line
             draw.ellipse((right - radius, end - radius, right + radius, end + radius), colour)
-        if name:
+        if name and left + font.getlength(name) <= width:
             draw.text((left, TOP * 2 // 3), name, colour, font, anchor="lm")
             left += round(font.getlength(f"{name}  "))
     return picture.resize(size, Image.Resampling.LANCZOS)

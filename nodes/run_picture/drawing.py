@@ -70,9 +70,10 @@ def spread(columns: Sequence[PreviewColumn], most: int) -> list[PreviewColumn]:
 
 def _losses(history: RunHistory) -> dict[str, list[tuple[int, float]]]:
     trained = _over(history.numbers, history.smoothed)
-    if history.validation is None:
+    if not history.validations:
         return {"": trained}
-    return {"training": trained, "held out": _over(history.validation.steps, history.validation.losses)}
+    held_out = {f"held out {name}".strip(): _over(one.steps, one.losses) for name, one in history.validations.items()}
+    return {"training": trained, **held_out}
 
 
 def _over(steps: Sequence[int], values: Sequence[float]) -> list[tuple[int, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from ...dti_core.training import StepReport, TrainingState
 from ...dti_core.training.validation import Validation
@@ -15,13 +16,15 @@ class RunHistory:
     """Losses, angles and pace of a run.
 
     steps: of the whole run. batch_size: images per step. origin: from where angles are measured, in words.
-    validation: what measures on held-out images, None where there are none.
+    validations: what measures on held-out images, by name of the concept, which is "" for the only one.
     """
 
-    def __init__(self, steps: int, batch_size: int, origin: str, validation: Validation | None = None) -> None:
+    def __init__(
+        self, steps: int, batch_size: int, origin: str, validations: Mapping[str, Validation] | None = None
+    ) -> None:
         self.steps = steps
         self.origin = origin
-        self.validation = validation
+        self.validations = validations or {}
         self.numbers: list[int] = []
         self.losses: list[float] = []
         self.smoothed: list[float] = []
@@ -37,8 +40,6 @@ class RunHistory:
             self._add_loss(loss)
         for key, angles in state.angles.items():
             self.angles[key] = [math.nan] * (len(self.numbers) - len(angles)) + list(angles)
-        if self.validation is not None:
-            self.validation.go_on_from(state.validation)
 
     def add(self, report: StepReport, training: float, elapsed: float) -> None:
         """Take note of one step.
@@ -62,16 +63,7 @@ class RunHistory:
             f"{self._training / (self._done * self._batch_size):.2g} s/image   {_duration(left)} left\n"
             f"degrees from {self.origin}: {angles}"
         )
-        return "\n".join(filter(None, (lines, self._validation_line)))
-
-    @property
-    def _validation_line(self) -> str:
-        measured = self.validation
-        if measured is None or not measured.steps:
-            return ""
-        line = f"validation loss {measured.losses[-1]:.4f} at step {measured.steps[-1]}"
-        best = measured.best
-        return line if best is None else f"{line}, lowest {best.loss:.4f} at step {best.step}"
+        return "\n".join([lines, *(_line(name, one) for name, one in self.validations.items() if one.steps)])
 
     def _add_loss(self, loss: float) -> None:
         self.numbers.append(len(self.numbers) + 1)
@@ -80,6 +72,12 @@ class RunHistory:
             self._sum = MEMORY * self._sum + (1 - MEMORY) * loss
             self._weight = MEMORY * self._weight + (1 - MEMORY)
         self.smoothed.append(self._sum / self._weight if self._weight else math.nan)
+
+
+def _line(name: str, measured: Validation) -> str:
+    line = f"{name} validation loss {measured.losses[-1]:.4f} at step {measured.steps[-1]}".strip()
+    best = measured.best
+    return line if best is None else f"{line}, lowest {best.loss:.4f} at step {best.step}"
 
 
 def _duration(seconds: float) -> str:

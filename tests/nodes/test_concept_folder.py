@@ -123,6 +123,10 @@ def caption(comfy_modules, tmp_path):
         ("\ufeffa photo of a dog\r\n\r\n the dog \r\n", "dog", "a photo of a {}\nthe {}"),
         ("", "dog", ""),
         (" \n ", "", ""),
+        # In a run of several: the concept's own name in braces, and those of others.
+        ("a {rex} beside a {my dog}", "rex, dog", "a {} beside a {my dog}"),
+        ("a dog beside a {my dog}", "rex, dog", "a {} beside a {my dog}"),
+        ("{Rex}, a dog", "rex, dog", "{}, a dog"),
     ],
 )
 def test_captions_of_other_trainers(caption, content, placeholder, expected):
@@ -137,6 +141,8 @@ def test_captions_of_other_trainers(caption, content, placeholder, expected):
         ("a {}\na photo", "", r"a\.txt does not say .*'a photo'"),
         ("a dog and a dog", "dog", r"a\.txt has 'dog' 2 times"),
         ("a {} and a {}", "dog", r"a\.txt has '\{\}' 2 times"),
+        ("a {} and a {dog}", "dog", r"a\.txt has '\{\}' 2 times"),
+        ("a {dog}", "cat", r"a\.txt does not say"),
         (b"\xff\xfea\0 \0", "", r"a\.txt is not text in UTF-8"),
     ],
 )

@@ -144,12 +144,15 @@ def test_a_long_name_leaves_room_for_the_step(models, folders, monkeypatch):
     from types import SimpleNamespace
 
     from dti_pack.nodes.host.training import run_report
+    from dti_pack.nodes.host.training.concept_files import ConceptFiles
     from dti_pack.nodes.prompt_name import MAX_LENGTH
 
     monkeypatch.setattr(run_report, "show_on_node", lambda text, node_id: None)
     name = "n" * MAX_LENGTH
     watch = SimpleNamespace(step=lambda report: None, lines="")
-    report = run_report.RunReport(name, {}, "7", steps=400, save_every=100, overwrite=False, memory="", watch=watch)
+    report = run_report.RunReport(
+        [ConceptFiles(name, {}, False)], "7", steps=400, save_every=100, memory="", watch=watch
+    )
     step = SimpleNamespace(step=100, loss=0.0, moved=True, vectors=embedding("x").vectors, angle_to_prior={})
     report(step)
     (kept,) = os.listdir(folders[0])

@@ -31,7 +31,7 @@ def run(models, images, node_mode, monkeypatch):
     """Trains as the node does; gives what came of it."""
     from dti_pack.dti_core.training import TrainingConfig, start_method, train
     from dti_pack.dti_core.training.validation import Validation
-    from dti_pack.nodes.host.training import held_out, run_report, run_watch
+    from dti_pack.nodes.host.training import concept_files, held_out, run_report, run_watch
     from dti_pack.nodes.host.training.previews import Previews
     from dti_pack.nodes.host.training.session import training_session
     from dti_pack.nodes.run_picture.history import RunHistory
@@ -40,7 +40,7 @@ def run(models, images, node_mode, monkeypatch):
     monkeypatch.setattr(run_report, "notify", lambda text: None)
     kept = []
     monkeypatch.setattr(
-        run_report, "keep", lambda embedding, overwrite: (kept.append(embedding), f"{embedding.name}.safetensors")
+        concept_files, "keep", lambda embedding, overwrite: (kept.append(embedding), f"{embedding.name}.safetensors")
     )
     config = TrainingConfig("cat", steps=STEPS, batch_size=2)
 
@@ -49,14 +49,14 @@ def run(models, images, node_mode, monkeypatch):
             measured = held_out.HeldOutLoss(text_encoder, denoiser.patcher, held, config.options)
             validation = Validation(measured, 1, patience) if held else None
             previews = Previews(text_encoder, denoiser, 64, 8, ("a {}",), 0, ONE_ROW)
-            watch = run_watch.RunWatch(RunHistory(STEPS, 2, "the start", validation), previews)
-            shown = ("", watch, lambda: "To go on", "", validation)
-            report = run_report.RunReport("cat", {}, "7", STEPS, 0, False, *shown)
+            watch = run_watch.RunWatch(RunHistory(STEPS, 2, "the start", {"": validation} if held else None), previews)
+            files = [concept_files.ConceptFiles("cat", {}, False, validation=validation)]
+            report = run_report.RunReport(files, "7", STEPS, 0, "", watch, lambda: "To go on")
             with report.keeping():
                 start = start_method(config, text_encoder)
                 report.begin(start.result())
                 vectors = train(text_encoder, denoiser, images[:2], config, report, method=start, validation=validation)
-                result = report.finish(vectors)
+                (result,) = report.finish(vectors)
                 again = [measured(vectors, 2) for _ in range(2)] if held else []
         return SimpleNamespace(
             vectors=vectors, validation=validation, result=result, kept=kept, report=report, measured=measured,
@@ -137,7 +137,7 @@ SAVED = {
 def test_stop_keeps_the_best_step_too(images, run, monkeypatch, lost):
     """What becomes of one is said whatever becomes of the other."""
     import comfy.model_management
-    from dti_pack.nodes.host.training import held_out, run_report
+    from dti_pack.nodes.host.training import concept_files, held_out, run_report
 
     told, said = iter((9.0, 1.0, 2.0)), []
 
@@ -152,7 +152,7 @@ def test_stop_keeps_the_best_step_too(images, run, monkeypatch, lost):
             raise OSError("disk full")
         return embedding, f"{embedding.name}.safetensors"
 
-    monkeypatch.setattr(run_report, "keep", keep)
+    monkeypatch.setattr(concept_files, "keep", keep)
     monkeypatch.setattr(held_out.EvaluationSet, "loss", loss)
     monkeypatch.setattr(run_report, "notify", said.append)
     with pytest.raises(comfy.model_management.InterruptProcessingException):

@@ -78,7 +78,7 @@ def test_a_state_that_cannot_be_written_ends_nothing_and_is_said(output: Path) -
 
 def test_steps_that_came_to_nothing_are_counted(load_models: object) -> None:
     report = importlib.import_module("dti_pack.nodes.host.training.run_report").RunReport
-    run = report("dog", {}, "7", steps=4, save_every=0, overwrite=False, memory="", watch=None)
+    run = report((), "7", steps=4, save_every=0, memory="", watch=None)
     assert run.left_out() == []
     run.losses += (0.5, float("nan"), float("inf"))
     assert run.left_out() == ["2 of 3 steps were left out: their loss was not a finite number"]
@@ -100,7 +100,7 @@ def test_what_was_asked_of_the_images_is_part_of_a_run(output: Path, monkeypatch
         monkeypatch.setattr(
             module, "resumption", lambda folder, now, *rest: seen.append(now) or Resumption(None, None, {})
         )
-        module.kept_state({**inputs, "class_word": False, "mirror": False, **asked}, config, data, pictures, {})
+        module.kept_state({**inputs, "class_word": False, "mirror": False, **asked}, config, [data], [pictures], {}, {})
         return seen[0]
 
     before = named([plain])

@@ -10,7 +10,7 @@ import pytest
     [("DTI", 0.04), ("Textual Inversion", 1.432), ("CrossInit", 1.432), ("projected AdamW", 1.432)],
 )
 def test_the_default_is_every_methods_recipe_and_other_values_scale_it(load_models, method, recipe):
-    from dti_pack.nodes.train_run import config_of
+    from dti_pack.nodes.run_plan import config_of
 
     inputs = {"initializer": "dog", "method": method, "templates": "object"}
     assert config_of({**inputs, "learning_rate": 0.04}).in_use()["learning_rate"] == recipe
@@ -19,7 +19,7 @@ def test_the_default_is_every_methods_recipe_and_other_values_scale_it(load_mode
 
 @pytest.mark.parametrize(("schedule", "shares"), [("constant", (1, 1)), ("linear", (1, 0.19)), ("cosine", (1, 0.122))])
 def test_a_schedule_brings_it_down_to_a_tenth(load_models, schedule, shares):
-    from dti_pack.nodes.train_run import config_of
+    from dti_pack.nodes.run_plan import config_of
 
     inputs = {"initializer": "dog", "learning_rate": 0.04, "steps": 10, "schedule": schedule, "average": 3}
     options = config_of(inputs).options

@@ -154,6 +154,37 @@ def test_encoders_that_are_held_stay_at_the_initializer(family, node_mode, tmp_p
     torch.testing.assert_close(said, context.detach().to(said))
 
 
+def test_encoders_that_are_held_for_several_concepts(family, node_mode, tmp_path):
+    """T5 has another number of tokens for a word than CLIP, and a stock prompt reads what it read in training."""
+    from dti_pack.dti_core.embedding import ConceptEmbedding
+    from dti_pack.dti_core.files.embedding_file import save_embedding
+    from dti_pack.dti_core.training import TrainingConfig, start_together
+    from dti_pack.dti_core.training.captions import with_rows
+    from dti_pack.nodes.host.training.session import training_session
+    from dti_pack.nodes.host.training.trained_encoders import held_rows, name_held_rows
+
+    models, words = family("flux"), {"rex": "dog", "mug": "teapot", "bear": "stuffed animal"}
+    with training_session(models.model, models.clip) as (text_encoder, _):
+        held = held_rows(text_encoder, ["clip_l"], words)
+        together = start_together(TrainingConfig("", n_vectors=3), words, text_encoder)
+        name_held_rows(text_encoder, held, together.rows)
+        counts = {name: (len(together.rows[name]), len(own["t5xxl"])) for name, own in held.items()}
+        assert len({ratio for ratio in counts.values()}) > 1 and {count for count, _ in counts.values()} == {3}
+        captions = with_rows(["a {bear} and a {mug}, no {rex}", "a {rex}"], "", together.rows)
+        contexts = [text_encoder.encode([text], together.result()).context for text in captions]
+        whole = {
+            name: text_encoder.with_held(own, held[name]) for name, own in together.split(together.result()).items()
+        }
+    for name, vectors in whole.items():
+        save_embedding(ConceptEmbedding(f"my_{name}", vectors), tmp_path / f"my_{name}.safetensors")
+    for tokenizer in (models.clip.tokenizer.clip_l, models.clip.tokenizer.t5xxl):
+        tokenizer.embedding_directory = [str(tmp_path)]
+    prompts = ("a embedding:my_bear and a embedding:my_mug , no embedding:my_rex", "a embedding:my_rex")
+    for text, context in zip(prompts, contexts, strict=True):
+        said = models.clip.encode_from_tokens(models.clip.tokenize(text))
+        torch.testing.assert_close(said, context.detach().to(said))
+
+
 def test_a_choice_of_encoders_that_are_not_there(family, node_mode):
     from dti_pack.nodes.host.training.trained_encoders import trained_encoders
 

@@ -63,6 +63,7 @@ def run(models, images, node_mode, monkeypatch):
     """Runs STEPS steps as the node does, with previews whenever asked for; gives the vectors, and what was watched."""
     from dti_pack.dti_core.training import TrainingConfig, start_method, train
     from dti_pack.nodes.host.training import run_report, run_watch
+    from dti_pack.nodes.host.training.concept_files import ConceptFiles
     from dti_pack.nodes.host.training.previews import Previews
     from dti_pack.nodes.host.training.session import training_session
     from dti_pack.nodes.run_picture.history import RunHistory
@@ -76,7 +77,7 @@ def run(models, images, node_mode, monkeypatch):
         with training_session(model, models.clip) as (text_encoder, denoiser):
             previews = Previews(text_encoder, denoiser, 64, 8, PROMPTS, every, ONE_ROW)
             watch = run_watch.RunWatch(RunHistory(STEPS, 2, "the start"), previews)
-            report = run_report.RunReport("stopped", {}, "7", STEPS, 0, False, "", watch)
+            report = run_report.RunReport([ConceptFiles("stopped", {}, False)], "7", STEPS, 0, "", watch)
             report._progress.hook = lambda value, total, preview, node_id: shown.append((value, preview))
             with report.keeping():
                 start = start_method(config, text_encoder)
@@ -164,7 +165,7 @@ def test_memory_that_runs_out_in_a_preview_ends_the_previews_alone(models, run, 
 
 def test_stop_inside_a_preview_takes_effect_before_its_next_pass(run, monkeypatch):
     import comfy.model_management
-    from dti_pack.nodes.host.training import preview_sampler, run_report
+    from dti_pack.nodes.host.training import concept_files, preview_sampler, run_report
 
     in_step_1 = 30 * len(PROMPTS)
     passes, said = [], []
@@ -178,7 +179,7 @@ def test_stop_inside_a_preview_takes_effect_before_its_next_pass(run, monkeypatc
 
     monkeypatch.setattr(preview_sampler, "Network", Stopping)
     monkeypatch.setattr(run_report, "notify", said.append)
-    monkeypatch.setattr(run_report, "keep", lambda embedding, overwrite: (None, f"{embedding.name}.safetensors"))
+    monkeypatch.setattr(concept_files, "keep", lambda embedding, overwrite: (None, f"{embedding.name}.safetensors"))
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         run(1)
     assert len(passes) == in_step_1

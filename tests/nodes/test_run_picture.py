@@ -43,7 +43,7 @@ def test_a_picture_keeps_the_first_and_the_last_of_its_columns():
 def history_of(validation=None):
     from dti_pack.nodes.run_picture.history import RunHistory
 
-    return RunHistory(10, 1, "the start", validation)
+    return RunHistory(10, 1, "the start", {"": validation} if validation else None)
 
 
 def step(number, loss=0.5, angle=1.0):
@@ -65,8 +65,10 @@ def test_after_a_resume_the_curves_are_those_of_the_whole_run():
     whole = history_of()
     for number, (loss, angle) in enumerate(((0.8, 1.0), (math.nan, 2.0), (0.6, 3.0), (0.4, 4.0)), start=1):
         whole.add(step(number, loss, angle), 1.0, 1.0)
-    history = history_of(Validation(lambda vectors, rows: 0.5, every=2))
-    history.go_on_from(resumed_at_three((1.0, 2.0, 3.0)))
+    validation, resumed = Validation(lambda vectors, rows: 0.5, every=2), resumed_at_three((1.0, 2.0, 3.0))
+    history = history_of(validation)
+    history.go_on_from(resumed)
+    validation.go_on_from(resumed.validation)
     history.add(step(4, 0.4, 4.0), training=2.0, elapsed=5.0)
     assert history.numbers == whole.numbers == [1, 2, 3, 4]
     assert (history.smoothed, history.angles) == (whole.smoothed, whole.angles)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,31 +37,34 @@ def states_folder(name: str) -> Path:
 def kept_state(
     inputs: Mapping[str, Any],
     config: TrainingConfig,
-    data: Sequence[TrainingImage],
-    pictures: Sequence[Tensor],
+    data: Sequence[Sequence[TrainingImage]],
+    pictures: Sequence[Sequence[Tensor]],
     vocabularies: Mapping[str, Vocabulary],
+    others: Mapping[str, str],
 ) -> KeptState:
     """What to go on from, and where to keep the state. Call it in the training session.
 
     inputs: of the node: name, resolution, model, clip, vae, start_from, prior, resume, class_word, mirror,
-        crop, random_crop, background_weight, held_out and validate_every. data: of the pictures, those that are held
-        out too, and of mirrored ones where asked for.
+        crop, random_crop, background_weight, held_out and validate_every. data: of the pictures of each concept, those
+        that are held out too, and of mirrored ones where asked for. others: what else a run is known by.
 
     Raises ValueError where there is nothing to resume; the message names what differs.
     """
-    others = {key: model_fingerprint(inputs[key].patcher) for key in ("clip", "vae")}
+    others = {**others, **{key: model_fingerprint(inputs[key].patcher) for key in ("clip", "vae")}}
     others |= {"model": model_fingerprint(inputs["model"]), "resolution": str(inputs["resolution"])}
     others |= {key: str(inputs[key]) for key in ("class_word", "mirror")}
     others |= Crop(inputs["resolution"], inputs["crop"], inputs["random_crop"]).in_use()
-    if data and data[0].weights is not None:
+    if any(image.weights is not None for images in data for image in images):
         others |= {"background_weight": str(inputs["background_weight"])}
-    if held_out := n_held_out(len(pictures), inputs["held_out"]):
-        others |= {"held_out": str(held_out), "validate_every": str(inputs["validate_every"])}
+    held_out = [n_held_out(len(shown), inputs["held_out"]) for shown in pictures]
+    if any(held_out):
+        others |= {"held_out": ", ".join(map(str, held_out)), "validate_every": str(inputs["validate_every"])}
     if inputs["mirror"]:
-        pictures = with_mirrored(pictures)
+        pictures = [with_mirrored(shown) for shown in pictures]
     if inputs["start_from"] is not None:
         others |= {"start_from": digest(inputs["start_from"].vectors), "prior": inputs["prior"]}
-    now = fingerprints(config, data, vocabularies, others, pictures)
+    every_image, every_picture = [*chain(*data)], [*chain(*pictures)]
+    now = fingerprints(config, every_image, vocabularies, others, every_picture)
     folder = states_folder(inputs["name"])
     return KeptState(folder, resumption(folder, now, config, inputs["resume"]))
 

@@ -1,4 +1,4 @@
-"""What is odd about a run's images and captions, said where a person looks."""
+"""What is odd about a run, said where a person looks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from ....dti_core.training.crops import Crop
-from ...image_notes import mask_notes, picture_notes
 from ..encoders import sub_tokenizers
 from ..node_text import show_on_node
 
@@ -22,21 +18,12 @@ log = logging.getLogger(__name__)
 CALL = re.compile(r"embedding:[^\s():]+", re.IGNORECASE)
 
 
-def training_notes(
-    clip: CLIP,
-    pictures: Sequence[Tensor],
-    captions: Sequence[Sequence[str]],
-    crop: Crop,
-    node_id: str,
-    masks: Sequence[Tensor] = (),
-    known: Sequence[str] = (),
-) -> list[str]:
+def training_notes(clip: CLIP, captions: Sequence[Sequence[str]], node_id: str, known: Sequence[str] = ()) -> list[str]:
     """Find what is odd, log it, show it on the node, and return it for the text that the node ends with.
 
-    known: what is to be said anyway.
+    captions: of each image. known: what is to be said anyway, of the images.
     """
-    odd = [*picture_notes(pictures, crop), *mask_notes(pictures, masks), *_missing_embeddings(clip, captions)]
-    notes = [*known, *odd, *_hooks(clip)]
+    notes = [*known, *_missing_embeddings(clip, captions), *_hooks(clip)]
     for note in notes:
         log.warning("DTI: %s", note)
     if notes:

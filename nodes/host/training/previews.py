@@ -33,7 +33,8 @@ class Previews:
     """Images of the prompts with the concept as it stands.
 
     resolution: edge of the squares in pixels; scale: of a latent. prompts: with `{}`. every: steps from one to the
-    next, 0 for none at all. memory: whose plan says how many images may pass through the network at a time.
+    next, 0 for none at all. memory: whose plan says how many images may pass through the network at a time. read: the
+    prompts as the text encoder takes them, where that is otherwise than they are shown.
 
     What goes wrong with one, such as memory that runs out, ends the previews and not the run: `note` says it.
     """
@@ -47,8 +48,10 @@ class Previews:
         prompts: Sequence[str],
         every: int,
         memory: TrainingMemory,
+        read: Sequence[str] = (),
     ) -> None:
         self.prompts = prompts
+        self._read = read or prompts
         self.columns: list[PreviewColumn] = []
         self._every = every
         self._side = SideWork("previews")
@@ -78,13 +81,13 @@ class Previews:
         self._step = step
         if self._is_on:
             with self._side.survived():
-                self._show(label, self._sample(self.prompts, vectors, STEPS))
+                self._show(label, self._sample(self._read, vectors, STEPS))
 
     def finish(self, vectors: Mapping[str, Tensor]) -> None:
         """Make those of the result, at full steps."""
         if self._is_on:
             with self._side.survived():
-                latents = self._sample(self.prompts, vectors, FULL_STEPS)
+                latents = self._sample(self._read, vectors, FULL_STEPS)
                 self._result = self._model.process_latent_out(latents).cpu()
                 self._show("result", latents)
 

@@ -74,16 +74,24 @@ class HostTextEncoder:
         self._scales = {key: row_scale(getattr(model, key)) for key in self._all}
         self.vocabularies: Mapping[str, Vocabulary] = self._all
         self.held: dict[str, Tensor] = {}
+        self._held_slots: Mapping[str, Mapping[range, range]] = {}
         self._tokens: dict[tuple[object, ...], TokenLists] = {}
 
-    def hold(self, held: Mapping[str, Tensor]) -> None:
-        """Keep these encoders' vectors (`[n, dim]`, by encoder key) as they are, and train the others alone."""
-        self.held = dict(held)
+    def hold(self, held: Mapping[str, Tensor], slots: Mapping[str, Mapping[range, range]] | None = None) -> None:
+        """Keep these encoders' vectors (`[n, dim]`, by encoder key) as they are, and train the others alone.
+
+        slots: where captions name several concepts by their rows: which of the held ones stand for those.
+        """
+        self.held, self._held_slots, self._tokens = dict(held), slots or {}, {}
         self.vocabularies = {key: vocabulary for key, vocabulary in self._all.items() if key not in held}
 
-    def with_held(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """`vectors` of the encoders that train, with those that are held, in the model's order."""
-        return {key: vectors[key] if key in vectors else self.held[key] for key in self._all}
+    def with_held(self, vectors: Mapping[str, Tensor], held: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """`vectors` of the encoders that train, with those that are held, in the model's order.
+
+        held: of one concept of several; None for all.
+        """
+        held = self.held if held is None else held
+        return {key: vectors[key] if key in vectors else held[key] for key in self._all}
 
     def token_ids(self, text: str) -> dict[str, list[int]]:
         """Token ids by encoder key. Raises ValueError where a word is not in the vocabulary."""
@@ -156,11 +164,18 @@ class HostTextEncoder:
             if list_key(name, self._all) in self._all
         }
 
+    def _rows_of(self, caption: str, key: str, counts: Mapping[str, int]) -> dict[str, range]:
+        """Which of an encoder's rows go into the slots of a caption."""
+        if key not in self._held_slots:
+            return slots(caption, counts[key])
+        held = self._held_slots[key]
+        return {slot: held[rows] for slot, rows in slots(caption, counts[next(iter(self.vocabularies))]).items()}
+
     def _slots(self, caption: str, counts: Mapping[str, int]) -> TokenLists:
         """The caption's tokens with a `Slot` where each vector goes; lists that no encoder reads have none."""
         asked = (caption, *counts.items())
         if asked not in self._tokens:
-            wanted = {key: slots(caption, count) for key, count in counts.items()}
+            wanted = {key: self._rows_of(caption, key, counts) for key in counts}
             clip, text = self._clip, caption
             for number, slot in enumerate(dict.fromkeys(one for by_slot in wanted.values() for one in by_slot)):
                 name = f"{SLOTS}_{number}"

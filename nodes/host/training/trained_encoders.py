@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from ....dti_core.embedding import ConceptEmbedding
@@ -48,6 +49,30 @@ def hold_others(
     rows: Mapping[str, Tensor] = text_encoder.word_rows(initializer)
     given = {} if start_from is None else start_from.vectors
     text_encoder.hold({key: given.get(key, rows[key]) for key in others})
+
+
+def held_rows(
+    text_encoder: HostTextEncoder, trained: Sequence[str], initializers: Mapping[str, str]
+) -> dict[str, dict[str, Tensor]]:
+    """By name of a concept, the vectors of its initializer in the encoders that do not train, which are then held."""
+    others = [key for key in text_encoder.vocabularies if key not in trained]
+    words = {name: text_encoder.word_rows(word) for name, word in initializers.items()}
+    held = {name: {key: rows[key] for key in others} for name, rows in words.items()}
+    text_encoder.hold({key: torch.cat([own[key] for own in held.values()]) for key in others})
+    return held
+
+
+def name_held_rows(
+    text_encoder: HostTextEncoder, held: Mapping[str, Mapping[str, Tensor]], rows: Mapping[str, range]
+) -> None:
+    """Let captions that name a concept by its rows in the encoders that train find those that are held for it."""
+    slots: dict[str, dict[range, range]] = {}
+    for key in text_encoder.held:
+        start, slots[key] = 0, {}
+        for name, own in held.items():
+            slots[key][rows[name]] = range(start, start + len(own[key]))
+            start += len(own[key])
+    text_encoder.hold(text_encoder.held, slots)
 
 
 def encoder_notes(text_encoder: HostTextEncoder) -> dict[str, str]:

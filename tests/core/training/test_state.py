@@ -59,6 +59,16 @@ def test_nothing_held_out_and_nothing_chosen_yet(tmp_path: Path) -> None:
     assert load_state(tmp_path / "s.safetensors").validation.best is None
 
 
+def test_what_several_concepts_have_measured(tmp_path: Path) -> None:
+    one = state().validation
+    both = {"steps": one, "best": ValidationState((0,), (0.5,), None)}  # names as fields are called
+    save_state(state(validation=both), tmp_path / "s.safetensors")
+    found = load_state(tmp_path / "s.safetensors").validation
+    assert list(found) == ["steps", "best"] and (found["best"].losses, found["best"].best) == ((0.5,), None)
+    assert (found["steps"].losses, found["steps"].best.step) == (one.losses, 2)
+    assert torch.equal(found["steps"].best.vectors["clip_l"], one.best.vectors["clip_l"])
+
+
 def test_of_the_first_version_without_angles_and_validation(tmp_path: Path) -> None:
     path = tmp_path / "s.safetensors"
     save_state(state(angles={}, validation=None), path)

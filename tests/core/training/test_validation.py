@@ -14,7 +14,14 @@ from dti_core.training import train
 from dti_core.training.data import MOST_U, TrainingImage
 from dti_core.training.evaluation_set import EvaluationSet
 from dti_core.training.state import load_state, save_state
-from dti_core.training.validation import DRAWS, Validation, check_validation, n_held_out, split
+from dti_core.training.validation import (
+    DRAWS,
+    Validation,
+    ValidationTogether,
+    check_validation,
+    n_held_out,
+    split,
+)
 from tests.core.training.test_loop import ToyTextEncoder
 from tests.core.training.toy_runs import STEPS, NoisyDenoiser, config_of, images, started
 
@@ -47,6 +54,27 @@ def scripted(*losses: float, every: int = 1, patience: int = 0) -> Validation:
     for step in range(1, every * len(losses) + 1):
         validation.after(step, {"step": step}, 1)
     return validation
+
+
+def test_several_concepts_choose_a_step_each_and_end_when_all_are_over():
+    losses = {"rex": iter((9.0, 1.0, 2.0, 3.0, 4.0)), "mug": iter((9.0, 4.0, 1.0, 2.0, 3.0))}
+    each = {name: Validation(lambda v, r, told=told: next(told), 1, 2) for name, told in losses.items()}
+    both, over = ValidationTogether(each), []
+    both.begin(0, {}, 1)
+    for step in (1, 2, 3, 4):
+        both.after(step, {"step": step}, 1)
+        over.append(both.is_over)
+        if step == 2:
+            state = both.state()
+    both.finish(4, {}, 1)
+    assert over == [False, False, False, True]
+    assert {name: one.best.step for name, one in each.items()} == {"rex": 1, "mug": 2}
+    again = {name: Validation(lambda v, r: 0.0, 1, 2) for name in ("mug", "rex", "cup")}
+    ValidationTogether(again).go_on_from(state)
+    assert (again["rex"].steps, again["rex"].best.step, again["mug"].losses) == ([0, 1, 2], 1, [9.0, 4.0, 1.0])
+    assert again["cup"].steps == []
+    ValidationTogether(again).go_on_from(None)
+    assert again["rex"].steps == [] and again["rex"].best is None
 
 
 @pytest.mark.parametrize("method", METHODS)
