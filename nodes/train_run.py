@@ -12,6 +12,7 @@ from ..dti_core.methods import DTI, METHODS, Options
 from ..dti_core.training import TrainingConfig, start_method, train
 from ..dti_core.training.captions import beside_class_word
 from ..dti_core.training.crops import Crop
+from ..dti_core.training.image_marks import image_notes
 from ..dti_core.training.repeats import drawn_by, with_repeats
 from ..dti_core.training.start import angle_origin
 from ..dti_core.training.state_folder import check_resumable
@@ -157,6 +158,7 @@ def run_training(
         texts = {**text_notes(planned.typed, TEMPLATES), **_data_notes(one, planned, bool(masks), numbers)}
         metadata = run_metadata(planned.name, config, text_encoder, denoiser, one["resolution"], texts)
         metadata |= start_notes(one["start_from"], one["prior"]) | encoder_notes(text_encoder) | dict(mark or {})
+        metadata |= image_notes(pictures, numbers)
         start = start_method(config, text_encoder, states, one["start_from"], one["prior"])
         kept = kept_state(one, config, data, pictures, text_encoder.vocabularies)
         measured = HeldOutLoss(text_encoder, denoiser.patcher, held_out, config.options)

@@ -7,9 +7,14 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 
+def cosines(left: Tensor, right: Tensor) -> Tensor:
+    """Of every vector of the one `[n, dim]` with every one of the other `[m, dim]`: `[n, m]` float64."""
+    return normalize(left.double(), dim=-1) @ normalize(right.double(), dim=-1).T
+
+
 def likeness(images: Tensor, references: Tensor) -> Tensor:
     """Of each image `[n, dim]` the mean cosine with all references `[m, dim]`: `[n]`."""
-    return _cosines(images, references).mean(dim=1)
+    return cosines(images, references).mean(dim=1)
 
 
 def likeness_among(references: Tensor) -> float:
@@ -17,8 +22,8 @@ def likeness_among(references: Tensor) -> float:
     count = len(references)
     if count < 2:
         return float("nan")
-    cosines = _cosines(references, references)
-    return float((cosines.sum() - cosines.diagonal().sum()) / (count * (count - 1)))
+    found = cosines(references, references)
+    return float((found.sum() - found.diagonal().sum()) / (count * (count - 1)))
 
 
 def agreement(images: Tensor, texts: Tensor) -> Tensor:
@@ -32,10 +37,10 @@ def own_text_preferred(images: Tensor, texts: Tensor, own: Tensor) -> Tensor:
     own: which text is whose, `[n]`. One half is chance: then the scorer sees nothing of what the texts differ in, or
     its two sides are not of one model.
     """
-    cosines = _cosines(images, texts)
-    mine = cosines.gather(1, own[:, None])
+    found = cosines(images, texts)
+    mine = found.gather(1, own[:, None])
     # The own text is neither above nor below itself.
-    below = (cosines < mine).double().sum(dim=1) + ((cosines == mine).double().sum(dim=1) - 1) / 2
+    below = (found < mine).double().sum(dim=1) + ((found == mine).double().sum(dim=1) - 1) / 2
     return below / (len(texts) - 1)
 
 
@@ -45,7 +50,3 @@ def siglip_probability(logits: Tensor) -> Tensor:
     The logit has the model's scale and bias already. A near miss is next to 0, so that means are of few images.
     """
     return torch.sigmoid(logits)
-
-
-def _cosines(left: Tensor, right: Tensor) -> Tensor:
-    return normalize(left.double(), dim=-1) @ normalize(right.double(), dim=-1).T
