@@ -44,12 +44,13 @@ def _both(axes: Axes, table: ScoreTable, word: str) -> None:
         axes.errorbar(
             x, y, y_bars, x_bars, fmt=marker, color=colour, markersize=size, elinewidth=1, zorder=3 if chosen else 2
         )
-        _label(axes, row.label, x, y)
     own = table.word_row(word)
     assert own.image is not None and own.text is not None
     axes.plot(own.text.mean.mean, own.image.mean.mean, "D", color=WORD)
-    _label(axes, f"the class word, {word}", own.text.mean.mean, own.image.mean.mean)
     _ceiling(axes, table)
+    labels = [*(row.label for row in rows), f"the class word, {word}"]
+    for label, (x, y) in zip(labels, [*means, (own.text.mean.mean, own.image.mean.mean)], strict=True):
+        _label(axes, label, x, y)
 
 
 def _one(axes: Axes, table: ScoreTable, word: str, axis: str) -> None:
@@ -86,7 +87,12 @@ def _bars(more: Interval) -> list[list[float]]:
 
 
 def _label(axes: Axes, label: str, x: float, y: float) -> None:
-    axes.annotate(_cut(label), (x, y), xytext=(8, 8), textcoords="offset points", fontsize=11)
+    # Towards the middle, where there is room.
+    side = 1 if x < sum(axes.get_xlim()) / 2 else -1
+    axes.annotate(
+        _cut(label), (x, y), xytext=(8 * side, 8), textcoords="offset points", fontsize=11,
+        ha="left" if side == 1 else "right",
+    )  # fmt: skip
 
 
 def _cut(label: str) -> str:

@@ -79,18 +79,18 @@ class Measuring:
 
     def see(self, entries: Sequence[Entry], texts: Sequence[str], seeds: Sequence[int]) -> list[Seen]:
         """What the scorers see of every entry. Raises the host's interrupt at Stop; what is made until then is kept."""
-        each = len(texts) * len(seeds)
-        self._done = self._kept = 0
-        bar = comfy.utils.ProgressBar(len(entries) * each * (self._steps + SEEN))
-        with self._stopped_well(len(entries) * each):
-            for number, entry in enumerate(entries):
-                self._sample(entry, entry.prompts(texts, seeds), bar, f"{entry.label} ({number + 1} of {len(entries)})")
-            return [self._seen(entry, entry.prompts(texts, seeds), bar) for entry in entries]
+        prompts = [entry.prompts(texts, seeds) for entry in entries]
+        missing = [[one for one in each if not self._sampler.file(one).is_file()] for each in prompts]
+        total = sum(map(len, prompts))
+        self._done, self._kept = 0, total - sum(map(len, missing))
+        bar = comfy.utils.ProgressBar(total * (self._steps + SEEN))
+        self._advance(bar, self._kept * self._steps)
+        with self._stopped_well(total):
+            for number, (entry, own) in enumerate(zip(entries, missing, strict=True), start=1):
+                self._sample(own, bar, f"{entry.label} ({number} of {len(entries)})")
+            return [self._seen(entry.label, own, bar) for entry, own in zip(entries, prompts, strict=True)]
 
-    def _sample(self, entry: Entry, prompts: Sequence[Prompt], bar: comfy.utils.ProgressBar, label: str) -> None:
-        missing = [prompt for prompt in prompts if not self._sampler.file(prompt).is_file()]
-        self._kept += len(prompts) - len(missing)
-        self._advance(bar, (len(prompts) - len(missing)) * self._steps)
+    def _sample(self, missing: Sequence[Prompt], bar: comfy.utils.ProgressBar, label: str) -> None:
         # Text encoders and model take turns once for an entry and not for an image.
         by_text = {prompt.text: prompt for prompt in missing}
         encoded = {text: self._sampler.encoded(prompt) for text, prompt in by_text.items()}
@@ -100,8 +100,8 @@ class Measuring:
             self._sampler.sample(prompt, encoded[prompt.text], self._step_of(bar))
             self._kept += 1
 
-    def _seen(self, entry: Entry, prompts: Sequence[Prompt], bar: comfy.utils.ProgressBar) -> Seen:
-        show_on_node(f"{entry.label}: scored", self._node_id)
+    def _seen(self, label: str, prompts: Sequence[Prompt], bar: comfy.utils.ProgressBar) -> Seen:
+        show_on_node(f"{label}: scored", self._node_id)
         found: tuple[list[Tensor], ...] = ([], [])
         thumbnails: list[Tensor] = []
         for start in range(0, len(prompts), CHUNK):
