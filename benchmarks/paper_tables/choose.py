@@ -1,9 +1,9 @@
 """Which of a run's steps to take: what do rules choose that see scores of half of the prompts, held against the rest?
 
-python -m paper_tables.choose OUT --comfyui COMFYUI [--half choosing]
+python -m paper_tables.choose OUT --comfyui COMFYUI [--half choosing|both]
 Run it in benchmarks/, after the stages `main`, `choosing` and `steps`. It trains nothing. Of the reporting half all
 scores are there, of the choosing half it makes those of the steps of TI and DTI; and it measures every step's loss on
-fresh drawings. All is kept in OUT. Writes choose_reporting.md or choose_choosing.md there.
+fresh drawings; both are TI and DTI on all subjects. All is kept in OUT. Writes choose_reporting.md and so on there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dti_pack.dti_core.scoring.intervals import Values, bootstrap
 from . import curves, main_tables
 from .held_out import fresh_losses
 from .job import jobs_of
-from .plan import CHOOSE, WHOLE, Row, Scale, Table
+from .plan import WHOLE, Row, Scale, Table
 from .recipe import merit
 from .results import Results
 from .store import Store
@@ -81,16 +81,13 @@ def table_of_choices(found: Mapping[str, Sequence[Sequence[Marks]]]) -> str:
 
 
 def tables_of(scale: Scale, half: str) -> list[Table]:
-    """Steps of every method on the reporting half, or of those that are trained on the other."""
+    """Steps of every method on the reporting half; of those that the other half has too, there or on both."""
     tables = curves.step_tables(scale)
     if half == "reporting":
         return tables
     trained = {row.settings for row in main_tables.choosing_table(scale).rows}
-    return [
-        replace(table, purpose=CHOOSE, concepts=scale.choosing)
-        for table in tables
-        if table.rows[-1].settings in trained
-    ]
+    concepts = scale.choosing if half == "choosing" else (*scale.reporting, *scale.choosing)
+    return [replace(table, concepts=concepts) for table in tables if table.rows[-1].settings in trained]
 
 
 def all_losses(tables: Sequence[Table], results: Results, kept: Path, workers: Workers) -> list[Values]:
@@ -168,7 +165,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Which of a run's steps to take, by rules.")
     parser.add_argument("out", type=Path)
     parser.add_argument("--comfyui", type=Path)
-    parser.add_argument("--half", choices=("reporting", "choosing"), default="reporting")
+    parser.add_argument("--half", choices=("reporting", "choosing", "both"), default="reporting")
     options = parser.parse_args()
     places = places_in(options.out, options.comfyui)
     folder, results, tables = places.results, Results(Store(places.results)), tables_of(WHOLE, options.half)

@@ -49,8 +49,8 @@ def files(host) -> None:
     (host.base / "input" / "trained_on.png").write_bytes(png(PICTURES[0]))
     vision = host.base / "models" / "clip_vision"
     vision.mkdir(exist_ok=True)
-    small_dino(vision)
-    small_clip(vision, 96)
+    small_dino(vision / "small_dino.safetensors")
+    small_clip(vision / "small_clip.safetensors", 96)
 
 
 def embeddings(host) -> Path:
@@ -80,8 +80,8 @@ def graph(checkpoint: str, **inputs) -> Graph:
         "pictures": node(
             "DTI_LoadConceptImages", folder="scoring", placeholder="", subfolders=False, background="white"
         ),
-        "dino": node("SmallVisionLoader", folder="small_dino"),
-        "clip": node("SmallVisionLoader", folder="small_clip_96"),
+        "dino": node("CLIPVisionLoader", clip_name="small_dino.safetensors"),
+        "clip": node("CLIPVisionLoader", clip_name="small_clip.safetensors"),
         "score": node(
             "DTI_ScoreEmbeddings",
             model=["checkpoint", 0],
@@ -157,7 +157,7 @@ def test_the_scores_are_those_of_the_images_that_a_stock_graph_makes(client, che
         "picture": node("SaveImage", images=["decode", 0], filename_prefix="stock"),
     }  # fmt: skip
     (image,) = client.images(client.run(stock), "picture")
-    model = small_dino(tmp_path).model
+    model = small_dino(tmp_path / "small_dino.safetensors")
     with torch.inference_mode():
         own, *references = (
             model(pixel_values=pixels(picture)).last_hidden_state[:, 0] for picture in (image, *PICTURES[1:3])

@@ -23,18 +23,16 @@ CLOSE = 1e-4
 @pytest.fixture(scope="module")
 def scorers(comfy_modules, tmp_path_factory):
     """By name, each as transformers has it and as a CLIP_VISION of the host."""
-    import comfy.clip_vision
-    from safetensors.torch import load_file
+    import small_vision
 
-    folder = tmp_path_factory.mktemp("scorers")
-    made = {"dino": small_dino(folder), "clip_g": small_clip(folder, 96), "clip_l": small_clip(folder, 64)}
-    made["other"] = small_clip(folder, 48)
-    found = {}
-    for name, small in made.items():
-        vision = comfy.clip_vision.ClipVisionModel(str(small.config))
-        assert not vision.load_sd(load_file(small.weights)).missing_keys
-        found[name] = SimpleNamespace(vision=vision, model=small.model)
-    return found
+    file = tmp_path_factory.mktemp("scorers") / "scorer.safetensors"
+
+    def loaded(make, *width):
+        model = make(file, *width)
+        return SimpleNamespace(vision=small_vision.load(str(file)), model=model)
+
+    widths = {"clip_g": 96, "clip_l": 64, "other": 48}
+    return {"dino": loaded(small_dino), **{name: loaded(small_clip, width) for name, width in widths.items()}}
 
 
 def pictures(size):
