@@ -160,7 +160,7 @@ def _inputs() -> list[Any]:
             step=0.01,
             optional=True,
             tooltip="Share of the likeness, beyond the class word's, that has to be kept. 1: the most likeness, 0: the "
-            "most text. 0.95 chose best in our tables.",
+            "most text. In our tables 0.95 took a step next to the best most often.",
         ),
         io.String.Input(
             "own_prompts",

@@ -10,7 +10,7 @@ from ...dti_core.scoring.similarity import cosines
 from ...dti_core.training.image_marks import image_mark
 from ...dti_core.training.masks import check_masks
 
-# In DINOv2 two photos of one thing are about 0.5 to 0.8, crops and re-encodings of one photo above this.
+# A guess at where, in DINOv2, crops and re-encodings of one photo lie and other photos of its subject do not.
 NEAR = 0.95
 
 
