@@ -32,6 +32,7 @@ from .host.scoring.text import text_encoder_for, text_features
 from .host.scoring.vision import FILES, image_features
 from .host.training.family import native_resolution
 from .scoring.contact_sheet import draw_sheet
+from .scoring.labels import short_labels
 from .scoring.references import ceiling_notes, near_notes, subject_alone, trained_notes
 from .scoring.report import Circumstances, header_notes, report_text, table_csv, table_json
 
@@ -98,7 +99,7 @@ def score_embeddings(
     how = Circumstances(word, texts, seeds, rule, settings)
     front = draw_front(table, word)
     columns = [each.thumbnails[:: len(seeds)] for each in seen]
-    sheet = draw_sheet(columns, [f"{word} (class word)", *table.labels], texts, choice.chosen + 1)
+    sheet = draw_sheet(columns, [f"{word} (class word)", *short_labels(table.labels)], texts, choice.chosen + 1)
     contents = {
         ".csv": table_csv(table, how).encode(),
         ".json": table_json(table, how, notes).encode(),

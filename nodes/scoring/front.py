@@ -10,6 +10,7 @@ from ...dti_core.scoring.intervals import Interval
 from ...dti_core.scoring.table import ScoreTable
 from ..palette import COLOURS
 from ..plot_style import drawn, new_figure, own_style
+from .labels import short_labels
 
 ORDINARY, CHOSEN, WORD, CEILING = COLOURS[1], COLOURS[0], "#7A7A7A", COLOURS[2]
 AXES = {"image": "likeness to your images", "text": "agreement with the prompt"}
@@ -48,7 +49,7 @@ def _both(axes: Axes, table: ScoreTable, word: str) -> None:
     assert own.image is not None and own.text is not None
     axes.plot(own.text.mean.mean, own.image.mean.mean, "D", color=WORD)
     _ceiling(axes, table)
-    labels = [*(row.label for row in rows), f"the class word, {word}"]
+    labels = [*short_labels(table.labels), f"the class word, {word}"]
     for label, (x, y) in zip(labels, [*means, (own.text.mean.mean, own.image.mean.mean)], strict=True):
         _label(axes, label, x, y)
 
@@ -67,7 +68,7 @@ def _one(axes: Axes, table: ScoreTable, word: str, axis: str) -> None:
     assert standing is not None
     axes.axhline(standing.mean.mean, color=WORD, linestyle="--", linewidth=1.2)
     axes.text(len(rows) - 0.5, standing.mean.mean, f"the class word, {word}", color=WORD, ha="right", va="bottom")
-    axes.set_xticks(range(len(rows)), [_cut(row.label) for row in rows], rotation=20, ha="right", fontsize=10)
+    axes.set_xticks(range(len(rows)), list(map(_cut, short_labels(table.labels))), rotation=20, ha="right", fontsize=10)
     if axis == "image":
         _ceiling(axes, table)
 
@@ -76,7 +77,7 @@ def _ceiling(axes: Axes, table: ScoreTable) -> None:
     if np.isfinite(table.ceiling):
         axes.axhline(table.ceiling, color=CEILING, linestyle="--", linewidth=1.2)
         axes.text(
-            0.01, table.ceiling, "your images, to each other", color=CEILING, va="bottom",
+            0.01, table.ceiling, "your images, to each other", color=CEILING, va="top",
             transform=axes.get_yaxis_transform(),
         )  # fmt: skip
 

@@ -14,6 +14,8 @@ from ...dti_core.scoring.choice import Scores
 from ...dti_core.scoring.intervals import Interval
 from ...dti_core.scoring.table import Row, ScoreTable, Standing
 
+CEILING = "your images, to each other"
+
 
 @dataclass(frozen=True)
 class Circumstances:
@@ -30,12 +32,13 @@ def report_text(table: ScoreTable, how: Circumstances, notes: Sequence[str]) -> 
     """A line for each embedding, what was chosen and why, and what is to be kept in mind."""
     count = len(how.prompts) * len(how.seeds)
     head = (
-        f"{len(table.labels)} embeddings, {count} images of each ({len(how.prompts)} prompts, {len(how.seeds)} seeds); "
+        f"{len(table.labels)} {'embedding' if len(table.labels) == 1 else 'embeddings'}, {count} images of each "
+        f"({len(how.prompts)} prompts, {len(how.seeds)} seeds); "
         "in brackets 95 % intervals over prompts and seeds, differences pair by pair."
     )
     word = table.word_row(f"the class word {how.word!r}")
     rows = [word, *table.rows()]
-    wide = max(len(row.label) for row in rows) + 2
+    wide = max(len(label) for label in (CEILING, *(row.label for row in rows))) + 2
     lines = []
     for name in ("image", "text"):
         lines += _axis(name, rows, wide, None if name == "text" else table.ceiling, table.choice.chosen)
@@ -109,7 +112,7 @@ def _axis(name: str, rows: Sequence[Row], wide: int, ceiling: float | None, chos
         mark = "  <- chosen" if number == chosen + 1 else ""
         lines.append(f"{row.label:<{wide}}{standing.mean!s:<24}{more}{mark}".rstrip())
     if ceiling is not None and not math.isnan(ceiling):
-        lines.append(f"{'your images, to each other':<{wide}}{ceiling:.3f}")
+        lines.append(f"{CEILING:<{wide}}{ceiling:.3f}")
     return lines
 
 

@@ -22,7 +22,8 @@ def schema(info: dict[str, Any]) -> dict[str, Any]:
             kept = {key: value for key, value in (options or [{}])[0].items() if key in ("default", "min", "max")}
             choices = kind if isinstance(kind, list) else (options or [{}])[0].get("options")
             # Lists of files and folders are the user's own, those of samplers the host's.
-            if choices and name not in HOSTS_OWN and not any(str(choice).endswith(".safetensors") for choice in choices):
+            files = any(str(choice).endswith(".safetensors") for choice in choices or ())
+            if choices and name not in HOSTS_OWN and not files:
                 kept["choices"] = choices
             inputs[name] = [group, "COMBO" if isinstance(kind, list) else kind, kept]
     return {

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 # By the width that images and texts meet in.
 NAMES = {768: "CLIP ViT-L", 1024: "CLIP ViT-H", 1280: "CLIP ViT-bigG"}
 WHERE = (
-    "Connect the text side of the same CLIP to text_clip: Load CLIP reads the file of the whole model "
-    "(model.safetensors of openai/clip-vit-large-patch14, laion/CLIP-ViT-H-14-laion2B-s32B-b79K or "
-    "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k on Hugging Face) from models/text_encoders as well. With SDXL, CLIP ViT-bigG as text_scorer needs nothing further."
+    "Connect the text side of the same CLIP to text_clip: Load CLIP reads the file of the whole model from "
+    "models/text_encoders as well (model.safetensors of openai/clip-vit-large-patch14, "
+    "laion/CLIP-ViT-H-14-laion2B-s32B-b79K or laion/CLIP-ViT-bigG-14-laion2B-39B-b160k on Hugging Face). With SDXL, "
+    "CLIP ViT-bigG as text_scorer needs nothing further."
 )
 # Beyond any trained projection: memory that nothing was loaded into.
 LARGEST = 100.0
