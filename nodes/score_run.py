@@ -180,6 +180,8 @@ def _references(
         return None, math.nan, []
     for number, picture in enumerate(pictures, start=1):
         check_pixels(picture, f"image {number} of {len(pictures)}")
+    for number, picture in enumerate(trained, start=1):
+        check_pixels(picture, f"training image {number} of {len(trained)}")
     marks = frozenset().union(*(trained_on(each.metadata) for each in embeddings))
     notes = trained_notes(pictures, marks)
     features = image_features(scorer, subject_alone(pictures, masks))

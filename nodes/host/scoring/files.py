@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from ....dti_core.files.atomic_write import write_together
+from ...prompt_name import cleaned
 from .candidates import STEP
 from .samples import scores_folder
 
@@ -17,7 +18,7 @@ def write_files(name: str, contents: Mapping[str, bytes]) -> list[str]:
 
     name: of an embedding; of a step's, that of its run is taken.
     """
-    folder, stem = scores_folder(), STEP.sub("", name).replace("/", "_")
+    folder, stem = scores_folder(), cleaned(STEP.sub("", name)).replace("/", "_")
     taken = {file.name.casefold() for file in folder.glob("*")} if folder.is_dir() else set()
     number = next(
         n for n in range(1, len(taken) + 2) if not any(_file(stem, n, e).casefold() in taken for e in contents)
