@@ -240,4 +240,12 @@ def _inputs() -> list[Any]:
             tooltip="The negative prompt of all images. Empty: none.",
             **ADVANCED,
         ),
+        io.String.Input(
+            "siglip_folder",
+            default="",
+            optional=True,
+            tooltip="Instead of text_scorer: a folder of models/clip_vision with the files of "
+            "google/siglip-base-patch16-512, by which DTI's authors score text. Empty: none.",
+            **ADVANCED,
+        ),
     ]

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.scoring.choice import Choice, Scores, choose_by_share, choose_within_interval
 from ..dti_core.scoring.intervals import Values, bootstrap
 from ..dti_core.scoring.prompts import PRESETS, spread_prompts
-from ..dti_core.scoring.similarity import agreement, likeness, likeness_among, own_text_preferred
+from ..dti_core.scoring.similarity import likeness, likeness_among, own_text, own_text_preferred
 from ..dti_core.scoring.table import ScoreTable
 from ..dti_core.training.captions import check_captions
 from ..dti_core.training.image_marks import trained_on
@@ -28,7 +29,7 @@ from .host.scoring.candidates import candidates
 from .host.scoring.files import write_files
 from .host.scoring.measuring import Entry, Measuring, Seen
 from .host.scoring.samples import Sampling
-from .host.scoring.text import text_encoder_for, text_features
+from .host.scoring.text import ClipText, text_encoder_for
 from .host.scoring.vision import FILES, image_features
 from .host.training.family import native_resolution
 from .scoring.contact_sheet import draw_sheet
@@ -69,7 +70,7 @@ def score_embeddings(
     from .scoring.front import draw_front  # needs matplotlib, and is missed now and not after hours
 
     _check_scorers(one, pictures)
-    clip, scorers = one["clip"], (one["image_scorer"], one["text_scorer"])
+    clip = one["clip"]
     texts, seeds = prompts_of(one["prompts"], one["own_prompts"], one["prompt_count"]), _seeds(one)
     found, notes = candidates(clip, embeddings, one["embedding_files"])
     word = class_word(found, one["class_word"])
@@ -77,25 +78,26 @@ def score_embeddings(
     entries = [Entry(word, clip, word)]
     entries += [Entry(each.name, *_call(each, *out)) for each, out in zip(found, outputs, strict=True)]
 
-    asked = _asked_texts(one, texts, word)
+    text_scorer = _text_scorer(one, [text.replace("{}", word) for text in texts])
     references, ceiling, own_notes = _references(one["image_scorer"], pictures, masks, trained, found)
     notes += own_notes
     edge = native_resolution(one["model"])
     size = (one["width"] or edge, one["height"] or edge)
     kinds = (one["steps"], one["cfg"], one["sampler_name"], one["scheduler"])
     sampling = Sampling(*kinds, *size, one["negative"])
-    measuring = Measuring(one["model"], clip, one["vae"], sampling, *scorers, node_id)
+    image_scorer = None if references is None else partial(image_features, one["image_scorer"])
+    measuring = Measuring(one["model"], clip, one["vae"], sampling, image_scorer, text_scorer, node_id)
     seen = measuring.see(entries, texts, seeds)
 
     shape = (len(texts), len(seeds))
-    own = [_scores(each, references, asked, shape) for each in seen]
+    own = [_scores(each, references, shape) for each in seen]
     floor, scores = own[0], own[1:]
     choice, rule = _choice(one, floor, scores)
     table = ScoreTable([each.name for each in found], scores, floor, ceiling, choice)
     if floor.image is not None:
         notes += ceiling_notes(len(pictures), ceiling, float(floor.image.mean()))
-    notes += [*_trust_notes(one, seen[0], asked, shape), *_gain_notes(table), *filter(None, [measuring.problem])]
-    settings = {**dataclasses.asdict(sampling), **_scorer_names(one, seen[0])}
+    notes += [*_trust_notes(one, seen[0], shape), *_gain_notes(table), *filter(None, [measuring.problem])]
+    settings = {**dataclasses.asdict(sampling), **_scorer_names(one, text_scorer)}
     how = Circumstances(word, texts, seeds, rule, settings)
     front = draw_front(table, word)
     columns = [each.thumbnails[:: len(seeds)] for each in seen]
@@ -142,8 +144,10 @@ def class_word(embeddings: Sequence[ConceptEmbedding], typed: str) -> str:
 
 
 def _check_scorers(one: Mapping[str, Any], pictures: Sequence[Tensor]) -> None:
-    if one["image_scorer"] is None and one["text_scorer"] is None:
+    if one["image_scorer"] is None and one["text_scorer"] is None and not one["siglip_folder"]:
         raise ValueError(f"Nothing scores: connect image_scorer, text_scorer or both. {FILES}")
+    if one["text_scorer"] is not None and one["siglip_folder"]:
+        raise ValueError("Text is scored by text_scorer or by the SigLIP of siglip_folder: leave one of them empty.")
     if one["image_scorer"] is not None and not pictures:
         raise ValueError(
             "image_scorer is connected and images is not: connect images of the subject that were not trained on, or "
@@ -160,12 +164,15 @@ def _call(embedding: ConceptEmbedding, clip: Any, trigger: Any) -> tuple[Any, st
     return clip, f"{trigger}{embedding.metadata.get(CLASS_WORD_NOTE, '')}"
 
 
-def _asked_texts(one: Mapping[str, Any], texts: Sequence[str], word: str) -> Tensor | None:
-    """Features `[prompts, dim]` of what images are compared with: the prompts with the class word."""
+def _text_scorer(one: Mapping[str, Any], texts: Sequence[str]) -> Any:
+    """What scores images by the prompts with the class word; None where nothing does."""
+    if one["siglip_folder"]:
+        from .host.scoring.siglip_text import SiglipText  # loads parts of transformers that nothing else needs
+
+        return SiglipText(one["siglip_folder"], texts)
     if one["text_scorer"] is None:
         return None
-    clip = one["clip"] if one["text_clip"] is None else one["text_clip"]
-    return text_features(one["text_scorer"], clip, [text.replace("{}", word) for text in texts])
+    return ClipText(one["text_scorer"], one["clip"] if one["text_clip"] is None else one["text_clip"], texts)
 
 
 def _references(
@@ -196,13 +203,18 @@ def _references(
     return features, ceiling, notes
 
 
-def _scores(seen: Seen, held_out: Tensor | None, asked: Tensor | None, shape: tuple[int, int]) -> Scores:
+def _scores(seen: Seen, held_out: Tensor | None, shape: tuple[int, int]) -> Scores:
     image = text = None
     if seen.image is not None and held_out is not None:
         image = _by_prompt(likeness(seen.image, held_out), shape)
-    if seen.text is not None and asked is not None:
-        text = _by_prompt(agreement(seen.text, asked.repeat_interleave(shape[1], dim=0)), shape)
+    if seen.text is not None:
+        text = _by_prompt(own_text(seen.text, _own(shape)), shape)
     return Scores(image, text)
+
+
+def _own(shape: tuple[int, int]) -> Tensor:
+    """Which prompt is each image's."""
+    return torch.arange(shape[0]).repeat_interleave(shape[1])
 
 
 def _by_prompt(values: Tensor, shape: tuple[int, int]) -> Values:
@@ -223,18 +235,18 @@ def _choice(one: Mapping[str, Any], floor: Scores, scores: Sequence[Scores]) -> 
     return choose_by_share(scores, floor.image, share), rule
 
 
-def _trust_notes(one: Mapping[str, Any], word: Seen, asked: Tensor | None, shape: tuple[int, int]) -> list[str]:
+def _trust_notes(one: Mapping[str, Any], word: Seen, shape: tuple[int, int]) -> list[str]:
     """What is to be known of the text scores: whose they are, and whether the scorer sees anything at all."""
-    if word.text is None or asked is None:
+    if word.text is None:
         return []
     notes = []
-    if one["text_clip"] is None and text_encoder_for(one["text_scorer"], one["clip"]) == "clip_g":
+    by_own_clip = one["text_scorer"] is not None and one["text_clip"] is None
+    if by_own_clip and text_encoder_for(one["text_scorer"], one["clip"]) == "clip_g":
         notes.append(
             "Text is judged by CLIP-G, which the model itself generates by: compare embeddings by it, and not models."
         )
     if shape[0] > 1:
-        own = torch.arange(shape[0]).repeat_interleave(shape[1])
-        told = bootstrap(_by_prompt(own_text_preferred(word.text, asked, own), shape))
+        told = bootstrap(_by_prompt(own_text_preferred(word.text, _own(shape)), shape))
         if told.low <= 0.5:
             notes.append(
                 f"Text scores tell nothing here: of the class word's images the scorer prefers the own prompt to "
@@ -252,13 +264,11 @@ def _gain_notes(table: ScoreTable) -> list[str]:
     return ["No embedding is more like your images than the class word is, beyond the interval."]
 
 
-def _scorer_names(one: Mapping[str, Any], seen: Seen) -> dict[str, str]:
-    features = {"image_scorer": seen.image, "text_scorer": seen.text}
-    return {
-        name: f"{type(one[name].model).__name__}, {found.shape[1]} wide"
-        for name, found in features.items()
-        if found is not None
-    }
+def _scorer_names(one: Mapping[str, Any], text_scorer: Any) -> dict[str, str]:
+    names = {} if text_scorer is None else {"text_scorer": text_scorer.name}
+    if one["image_scorer"] is not None:
+        names["image_scorer"] = f"{type(one['image_scorer'].model).__name__}, cosine"
+    return names
 
 
 def _png(picture: Tensor) -> bytes:

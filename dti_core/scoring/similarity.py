@@ -26,22 +26,21 @@ def likeness_among(references: Tensor) -> float:
     return float((found.sum() - found.diagonal().sum()) / (count * (count - 1)))
 
 
-def agreement(images: Tensor, texts: Tensor) -> Tensor:
-    """Cosine of each image `[n, dim]` with its own text `[n, dim]`: `[n]`, CLIP's score before any scale."""
-    return (normalize(images.double(), dim=-1) * normalize(texts.double(), dim=-1)).sum(dim=-1)
+def own_text(agreement: Tensor, own: Tensor) -> Tensor:
+    """Of each image's agreement with every text `[n, k]` that with its own, by its number `[n]`: `[n]`."""
+    return agreement.gather(1, own[:, None])[:, 0]
 
 
-def own_text_preferred(images: Tensor, texts: Tensor, own: Tensor) -> Tensor:
-    """Of each image `[n, dim]` the share of the other texts `[k, dim]` that agree with it less than its own does.
+def own_text_preferred(agreement: Tensor, own: Tensor) -> Tensor:
+    """Of each image the share of the other texts that agree with it less than its own does: `[n]`.
 
-    own: which text is whose, `[n]`. One half is chance: then the scorer sees nothing of what the texts differ in, or
-    its two sides are not of one model.
+    agreement: with every text, `[n, k]`. own: which text is whose, `[n]`. One half is chance: then the scorer sees
+    nothing of what the texts differ in, or its two sides are not of one model.
     """
-    found = cosines(images, texts)
-    mine = found.gather(1, own[:, None])
+    mine = agreement.gather(1, own[:, None])
     # The own text is neither above nor below itself.
-    below = (found < mine).double().sum(dim=1) + ((found == mine).double().sum(dim=1) - 1) / 2
-    return below / (len(texts) - 1)
+    below = (agreement < mine).double().sum(dim=1) + ((agreement == mine).double().sum(dim=1) - 1) / 2
+    return below / (agreement.shape[1] - 1)
 
 
 def siglip_probability(logits: Tensor) -> Tensor:

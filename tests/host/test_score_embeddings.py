@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what torchvision says while it loads
     from benchmarks.small_scorers import small_clip, small_dino
+    from tests.benchmarks.dreambooth.tiny_judges import write_siglip
 
 from benchmarks.demo import png
 from benchmarks.small_world.subjects import SUBJECTS, pictures_of
@@ -51,6 +52,7 @@ def files(host) -> None:
     vision.mkdir(exist_ok=True)
     small_dino(vision / "small_dino.safetensors")
     small_clip(vision / "small_clip.safetensors", 96)
+    write_siglip(vision / "siglip")
 
 
 def embeddings(host) -> Path:
@@ -197,6 +199,16 @@ def test_a_stopped_scoring_goes_on_and_comes_to_the_same(client, checkpoint):
     assert n_samples(client) - before == 4 * len(PROMPTS) * 2
 
 
+def test_siglip_scores_text_as_the_authors_do(client, checkpoint):
+    inputs = {"text_scorer": None, "image_scorer": None, "images": None, "siglip_folder": "siglip"}
+    said = report(client, graph(checkpoint, own_prompts="\n".join(PROMPTS[:2]), seeds=1, **inputs))
+    table = json.loads(newest(client, "scored_*.json").read_text(encoding="utf-8"))
+    assert table["settings"]["text_scorer"] == "siglip, sigmoid of the logit"
+    values = np.array([one["text"] for one in table["embeddings"]])
+    assert values.shape == (3, 2, 1) and (values >= 0).all() and (values <= 1).all() and values.std() > 0
+    assert "by the rule: the most text, as images are not scored" in said
+
+
 def test_what_makes_images_a_poor_measure_is_said(client, checkpoint):
     one = graph(checkpoint, own_prompts=PROMPTS[0], seeds=1, text_scorer=None)
     one["pictures"] = node("LoadImage", image="trained_on.png")
@@ -209,6 +221,8 @@ def test_what_makes_images_a_poor_measure_is_said(client, checkpoint):
     ("inputs", "sentence"),
     [
         ({"image_scorer": None, "text_scorer": None}, "Nothing scores: connect image_scorer"),
+        ({"siglip_folder": "siglip"}, "leave one of them empty"),
+        ({"siglip_folder": "none", "text_scorer": None}, "no such folder in models/clip_vision"),
         ({"images": None}, "connect images of the subject that were not trained on"),
         ({"embedding_files": "nothing*"}, "No file in models/embeddings is called 'nothing*'"),
         ({"embedding_files": ""}, "There is no embedding to score"),

@@ -14,6 +14,7 @@ from skimage import data
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what torchvision says while it loads
     from benchmarks.small_scorers import small_clip, small_dino
+    from tests.benchmarks.dreambooth.tiny_judges import WORDS, noise, write_siglip
 
 TEXTS = ("a photo of a dog", "a (very) red cup on top of a wooden floor", "grass")
 # The issue's own; both compute in float32, in another order.
@@ -81,9 +82,7 @@ def their_text(models):
 
 @torch.inference_mode()
 def test_text_is_that_of_a_plain_script_with_clip(scorers, models, their_text, node_mode):
-    from dti_pack.dti_core.scoring.similarity import agreement
-    from dti_pack.nodes.host.scoring.text import text_features
-    from dti_pack.nodes.host.scoring.vision import image_features
+    from dti_pack.nodes.host.scoring.text import ClipText
 
     images = pictures(56)
     mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -91,11 +90,10 @@ def test_text_is_that_of_a_plain_script_with_clip(scorers, models, their_text, n
     tokenizer = models.clip.tokenizer.clip_g.tokenizer
     ids = tokenizer([text.replace("(very)", "very") for text in TEXTS], padding=True, return_tensors="pt").input_ids
     texts = their_text(input_ids=ids).text_embeds
-    ours = image_features(scorers["clip_g"].vision, images)
-    own_texts = text_features(scorers["clip_g"].vision, models.clip, TEXTS)
+    ours = ClipText(scorers["clip_g"].vision, models.clip, TEXTS)(images)
     expected = cosine(theirs, texts)
     assert (expected[:, :1] - expected[:, 1:]).abs().max() > 0.01
-    assert agreement(ours, own_texts).tolist() == pytest.approx(expected.diagonal().tolist(), abs=CLOSE)
+    torch.testing.assert_close(ours, expected, rtol=0, atol=CLOSE)
 
 
 @torch.inference_mode()
@@ -156,3 +154,35 @@ def test_images_of_different_sizes_stay_in_order(node_mode):
     images = [torch.full((edge, 8, 3), edge / 100) for edge in (8, 8, 16, 8, *[32] * 9)]
     found = image_features(SimpleNamespace(encode_image=means), images)
     assert found[:, 0].tolist() == pytest.approx([edge / 100 for edge in (8, 8, 16, 8, *[32] * 9)])
+
+
+@pytest.fixture
+def siglip(comfy_modules, tmp_path, monkeypatch):
+    """A folder `siglip` in models/clip_vision."""
+    import folder_paths
+
+    write_siglip(tmp_path / "vision" / "siglip")
+    monkeypatch.setattr(folder_paths, "get_folder_paths", lambda kind: [str(tmp_path / "vision")])
+    return tmp_path / "vision" / "siglip"
+
+
+def test_siglip_gives_the_authors_probability_of_every_text(siglip):
+    from dti_pack.nodes.host.scoring.siglip import Siglip
+    from dti_pack.nodes.host.scoring.siglip_text import SiglipText
+
+    texts = [f"a {word} in the snow" for word in WORDS[:3]]
+    images = [noise(seed) for seed in range(10)]
+    ours = SiglipText("siglip", texts)([torch.from_numpy(np.asarray(image).copy()) / 255 for image in images])
+    judge = Siglip(siglip)
+    for number, text in enumerate(texts):
+        logits = judge.logits(images, [f"{text}."] * 10)
+        torch.testing.assert_close(ours[:, number], torch.sigmoid(logits), rtol=0, atol=CLOSE)
+
+
+@pytest.mark.parametrize("name", ["nothing", "..", "../other", "."])
+def test_a_folder_of_siglip_lies_in_clip_vision(siglip, name):
+    from dti_pack.nodes.host.scoring.siglip_text import siglip_folder
+
+    (siglip.parents[1] / "other").mkdir()
+    with pytest.raises(ValueError, match="no such folder in models/clip_vision"):
+        siglip_folder(name)

@@ -15,12 +15,12 @@ from torch import Tensor
 from ....dti_core.training.pixels import resize
 from ..node_text import notify, show_on_node
 from .samples import Prompt, Sampler, Sampling, decoded
-from .vision import ClipVision, image_features
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
     from comfy.sd import CLIP, VAE
 
+Scorer = Callable[[Sequence[Tensor]], Tensor]
 # Images held at a time, at 1024 pixels 200 MB: the VAE and the scorers take turns on a small card.
 CHUNK = 16
 THUMBNAIL = 192
@@ -44,7 +44,7 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """Of an entry's images, `[prompts * seeds, dim]`, what each scorer sees; thumbnails `[h, w, 3]`."""
+    """Of an entry's images, `[prompts * seeds, ...]`, what each scorer sees; thumbnails `[h, w, 3]`."""
 
     image: Tensor | None
     text: Tensor | None
@@ -54,7 +54,8 @@ class Seen:
 class Measuring:
     """Makes and sees all images, entry by entry; what was made before, by a run that was stopped, is found again.
 
-    image_scorer, text_scorer: either may be None. node_id: where the progress is told.
+    image_scorer, text_scorer: what they see of images `[H, W, 3]`, a row for each; either may be None. node_id: where
+        the progress is told.
     """
 
     def __init__(
@@ -63,8 +64,8 @@ class Measuring:
         clip: CLIP,
         vae: VAE,
         sampling: Sampling,
-        image_scorer: ClipVision | None,
-        text_scorer: ClipVision | None,
+        image_scorer: Scorer | None,
+        text_scorer: Scorer | None,
         node_id: str,
     ) -> None:
         self._sampler = Sampler(model, clip, sampling)
@@ -110,7 +111,7 @@ class Measuring:
             pictures = [decoded(self._vae, self._latent(prompt)) for prompt in part]
             for scorer, features in zip(self._scorers, found, strict=True):
                 if scorer is not None:
-                    features.append(image_features(scorer, pictures))
+                    features.append(scorer(pictures))
             thumbnails += [_small(picture) for picture in pictures]
             self._advance(bar, len(part) * SEEN)
         image, text = (torch.cat(features) if features else None for features in found)

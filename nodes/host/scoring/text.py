@@ -9,8 +9,9 @@ import torch
 from comfy.sd1_clip import SDClipModel
 from torch import Tensor
 
+from ....dti_core.scoring.similarity import cosines
 from ..encoders import list_key, sub_tokenizers
-from .vision import ClipVision, text_width
+from .vision import ClipVision, image_features, text_width
 
 if TYPE_CHECKING:
     from comfy.sd import CLIP
@@ -53,6 +54,22 @@ def text_encoder_for(vision: ClipVision, clip: CLIP) -> str:
             f"they have no use for it: no text can be compared with images. {WHERE}"
         )
     return key
+
+
+class ClipText:
+    """How well images are what texts say: the cosine of both in the space of a CLIP."""
+
+    def __init__(self, vision: ClipVision, clip: CLIP, texts: Sequence[str]) -> None:
+        """Raises ValueError as `text_features`."""
+        self._vision, self._texts = vision, text_features(vision, clip, texts)
+
+    @property
+    def name(self) -> str:
+        return f"{type(self._vision.model).__name__}, {self._texts.shape[1]} wide, cosine"
+
+    def __call__(self, pictures: Sequence[Tensor]) -> Tensor:
+        """Of images `[H, W, 3]` in [0, 1] with every text: `[n, k]`."""
+        return cosines(image_features(self._vision, pictures), self._texts)
 
 
 def text_features(vision: ClipVision, clip: CLIP, texts: Sequence[str]) -> Tensor:

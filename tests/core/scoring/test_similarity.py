@@ -8,7 +8,14 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from dti_core.scoring.similarity import agreement, likeness, likeness_among, own_text_preferred, siglip_probability
+from dti_core.scoring.similarity import (
+    cosines,
+    likeness,
+    likeness_among,
+    own_text,
+    own_text_preferred,
+    siglip_probability,
+)
 
 
 @pytest.fixture
@@ -32,16 +39,17 @@ def test_references_are_not_compared_with_themselves(features):
 
 def test_agreement_is_with_the_own_text_at_any_scale(features):
     images, _ = features
-    assert agreement(images, 7 * images).tolist() == pytest.approx([1.0] * 4)
-    assert agreement(images, -images).tolist() == pytest.approx([-1.0] * 4)
+    own = torch.tensor([3, 2, 1, 0])
+    assert own_text(cosines(images, 7 * images.flip(0)), own).tolist() == pytest.approx([1.0] * 4)
+    assert own_text(cosines(images, -images.flip(0)), own).tolist() == pytest.approx([-1.0] * 4)
 
 
 def test_own_text_preferred_is_a_half_where_texts_are_alike():
     texts = torch.eye(4)
     own = torch.tensor([2, 3])
-    assert own_text_preferred(texts[own], texts, own).tolist() == [1.0, 1.0]
-    assert own_text_preferred(torch.ones(2, 4), texts, own).tolist() == [0.5, 0.5]
-    assert own_text_preferred(-texts[own], texts, own).tolist() == [0.0, 0.0]
+    assert own_text_preferred(texts[own], own).tolist() == [1.0, 1.0]
+    assert own_text_preferred(torch.ones(2, 4), own).tolist() == [0.5, 0.5]
+    assert own_text_preferred(-texts[own], own).tolist() == [0.0, 0.0]
 
 
 def test_siglip_is_a_probability():
