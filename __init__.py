@@ -11,6 +11,7 @@ from .nodes.norm_inspector import DTINormInspector
 from .nodes.picture_row import DTIPictureRow
 from .nodes.rescale import DTIRescale
 from .nodes.save_embedding import DTISaveEmbedding
+from .nodes.score_embeddings import DTIScoreEmbeddings
 from .nodes.slerp import DTISlerp
 from .nodes.slerp_sweep import DTISlerpSweep
 from .nodes.train import DTITrain
@@ -39,6 +40,7 @@ class DTIExtension(ComfyExtension):
             DTIRescale,
             DTISaveEmbedding,
             DTIPictureRow,
+            DTIScoreEmbeddings,
         ]
 
 

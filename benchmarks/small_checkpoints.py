@@ -14,6 +14,7 @@ from comfy_host.process import host_variables
 BENCHMARKS = Path(__file__).resolve().parent
 SMALL_SDXL = BENCHMARKS / "small_sdxl"
 SMALL_FAMILIES = BENCHMARKS / "small_families"
+SMALL_VISION = BENCHMARKS / "small_vision"
 SMALL_WORLD = BENCHMARKS / "small_world" / "small_world.safetensors"
 
 

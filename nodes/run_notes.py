@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from ..dti_core.training.captions import NAME
+from ..dti_core.training.image_marks import image_notes
 from .concept_images.concept import Images
 from .held_out_notes import held_out_notes, held_out_numbers
 from .host.training.family import resolution_notes
@@ -39,9 +42,12 @@ def _unnamed(concept: PlannedConcept) -> list[str]:
     ]
 
 
-def header_notes(one: Mapping[str, Any], planned: PlannedRun, concept: PlannedConcept, masked: bool) -> dict[str, str]:
+def header_notes(
+    one: Mapping[str, Any], planned: PlannedRun, concept: PlannedConcept, pictures: Sequence[Tensor], masked: bool
+) -> dict[str, str]:
     """What was made of a concept's images and captions, and what it was trained beside."""
-    notes = text_notes(concept.typed, TEMPLATES)
+    held_out = held_out_numbers(len(pictures), one["held_out"])
+    notes = {**text_notes(concept.typed, TEMPLATES), **image_notes(pictures, held_out)}
     notes |= {f"dti.{key}": value for key, value in planned.crop.in_use().items()}
     if one["class_word"]:
         notes["dti.class_word"] = concept.initializer
@@ -49,7 +55,7 @@ def header_notes(one: Mapping[str, Any], planned: PlannedRun, concept: PlannedCo
         notes["dti.background_weight"] = str(one["background_weight"])
     if one["mirror"]:
         notes["dti.mirror"] = "True"
-    if held_out := held_out_numbers(len(concept.typed), one["held_out"]):
+    if held_out:
         notes["dti.held_out"] = ", ".join(f"image {number}" for number in held_out)
     if max(concept.shares) > 1:
         notes["dti.repeats"] = " ".join(map(str, concept.shares))

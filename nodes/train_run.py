@@ -135,10 +135,10 @@ def train_planned(
         header = partial(_header, one, planned, text_encoder, denoiser, mark or {})
         files = [
             ConceptFiles(
-                concept.name, header(concept, bool(masks)), one["if_exists"] == "replace", whole,
+                concept.name, header(concept, shown, bool(masks)), one["if_exists"] == "replace", whole,
                 validations.get(concept.called), rows, concept.label,
             )
-            for concept, (_, masks), rows, whole in zip(concepts, images, started.rows, started.whole, strict=True)
+            for concept, (shown, masks), rows, whole in zip(concepts, images, started.rows, started.whole, strict=True)
         ]  # fmt: skip
         previews = Previews(
             text_encoder,
@@ -163,9 +163,9 @@ def train_planned(
         with report.keeping(), kept.keeping():
             report.begin(started.method.result(), len(kept.losses))
             on_step, method = kept.before(report), started.method
-            shown = _read(pool, started)
+            trained = _read(pool, started)
             vectors = train(
-                text_encoder, denoiser, shown, config, on_step, memory.step_down, method, kept.resumed, validation
+                text_encoder, denoiser, trained, config, on_step, memory.step_down, method, kept.resumed, validation
             )
             results = report.finish(vectors)
     saved = [save_result(one["clip"], result, one["if_exists"] == "replace") for result in results]
@@ -227,11 +227,12 @@ def _header(
     denoiser: HostDenoiser,
     mark: Mapping[str, str],
     concept: PlannedConcept,
+    pictures: Sequence[Tensor],
     masked: bool,
 ) -> dict[str, str]:
-    """Of the file of one concept. masked: whether it has masks."""
+    """Of the file of one concept. pictures: its own. masked: whether it has masks."""
     config = replace(planned.config, initializer=concept.initializer)
-    notes = {**header_notes(one, planned, concept, masked), **encoder_notes(text_encoder), **mark}
+    notes = {**header_notes(one, planned, concept, pictures, masked), **encoder_notes(text_encoder), **mark}
     return run_metadata(concept.name, config, text_encoder, denoiser, planned.crop.resolution, notes)
 
 

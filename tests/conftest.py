@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.small_checkpoints import SMALL_FAMILIES, SMALL_SDXL, small_world
+from benchmarks.small_checkpoints import SMALL_FAMILIES, SMALL_SDXL, SMALL_VISION, small_world
 from comfy_host.environment import comfyui_tree, given_interpreter
 from comfy_host.process import Host, make_base, running_host
 
@@ -52,7 +52,7 @@ def host(tmp_path_factory: pytest.TempPathFactory, small_world_file: Path) -> It
     tree = comfyui_tree()
     python = given_interpreter() or Path(sys.executable)
     base = tmp_path_factory.mktemp("comfyui")
-    make_base(base, packs=[SMALL_SDXL, SMALL_FAMILIES])
+    make_base(base, packs=[SMALL_SDXL, SMALL_FAMILIES, SMALL_VISION])
     shutil.copy(small_world_file, base / "models" / "checkpoints")
     with running_host(tree, python, base) as running:
         yield running

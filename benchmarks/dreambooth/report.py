@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from dti_pack.dti_core.scoring.intervals import Values, bootstrap
 
 from benchmarks.dreambooth.protocol import ROWS
 from benchmarks.dreambooth.scoring import Score
-from benchmarks.paper_tables.bootstrap import Values, bootstrap
 from benchmarks.speed.markdown import table
 
 BASE = "ti"  # what the others are held against

@@ -12,9 +12,9 @@ from typing import Any
 
 from dti_pack.dti_core.embedding import ConceptEmbedding
 from dti_pack.dti_core.files.embedding_file import load_embedding, save_embedding
+from dti_pack.dti_core.scoring.prompts import prompts_for
 from PIL import Image
 
-from benchmarks.dreambooth.prompts import prompts_for
 from benchmarks.dreambooth.protocol import Protocol
 from benchmarks.dreambooth.subjects import Subject, digest_of
 from benchmarks.small_world.files import write_whole

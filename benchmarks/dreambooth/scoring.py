@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dti_pack.dti_core.scoring.prompts import judged_text
 from PIL import Image
 
 from benchmarks.dreambooth.judges import TOGETHER, ImageJudge, TextJudge, files_of
-from benchmarks.dreambooth.prompts import judged_text
 from benchmarks.dreambooth.protocol import ROWS
 from benchmarks.dreambooth.results import Results
 from benchmarks.dreambooth.subjects import Subject, digest_of

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from dti_pack.dti_core.scoring.intervals import bootstrap
 from dti_pack.dti_core.training.captions import OBJECT_TEMPLATES
 from dti_pack.dti_core.training.evaluation_set import EvaluationSet
 from small_world.drawing import draw
 from small_world.scenes import Look, surround
 from small_world.subjects import SUBJECTS, Subject
 
-from .bootstrap import bootstrap
 from .evaluation import used_vectors
 from .plan import CHOOSE, CONCEPTS, Row, Scale, Table
 from .recipe import BASE

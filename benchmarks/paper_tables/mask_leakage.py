@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from dti_pack.dti_core.scoring.intervals import Values, bootstrap
 from dti_pack.dti_core.training.data import TrainingImage
 from dti_pack.dti_core.training.masks import BACKGROUND_WEIGHT
 from small_world.drawing import draw
@@ -24,7 +25,6 @@ from small_world.scenes import COLOURS, SIZE, VIEWS, Scene, hidden_on
 from small_world.subjects import SUBJECTS, Subject, subject_scenes
 from torch import Tensor
 
-from .bootstrap import Values, bootstrap
 from .captions import plain_captions
 from .evaluation import evaluation_prompts, score
 from .methods import learn

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from dti_pack.dti_core.scoring.intervals import Interval, bootstrap
 
-from .bootstrap import Interval, bootstrap
 from .plan import CHOOSE, CONCEPTS, Row, Scale, Table
 from .results import Results, Values
 from .settings import Settings

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from dti_pack.dti_core.scoring.intervals import Interval, bootstrap
 from small_world.sample import Sampling
 from torch import Tensor
 
 from . import curves, figures, main_tables, stages
-from .bootstrap import Interval, bootstrap
 from .effects import effects
 from .evaluation import used_vectors
 from .figures import Curve, Point

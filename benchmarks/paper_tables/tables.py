@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from dti_pack.dti_core.scoring.intervals import Interval, bootstrap, bootstrap_ratio
 
-from .bootstrap import Interval, bootstrap, bootstrap_ratio
 from .plan import Row, Table
 from .prompts import LEVELS
 from .recipe import BASE, gains, merit

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from dti_pack.dti_core.scoring.intervals import bootstrap
 from dti_pack.dti_core.training import TrainingConfig, start_together, train
 from dti_pack.dti_core.training.captions import OBJECT_TEMPLATES, with_rows
 from small_world.drawing import draw
@@ -24,7 +25,6 @@ from small_world.scenes import SIZE, Scene, hidden_on
 from small_world.subjects import SUBJECTS, Subject, pictures_of
 from torch import Tensor
 
-from .bootstrap import bootstrap
 from .evaluation import score
 from .prompts import prompts_for
 from .workers import load_world, places_in

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import matplotlib
-import matplotlib.style
 import numpy as np
 import torch
-from matplotlib import font_manager
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
@@ -21,6 +16,7 @@ from torch import Tensor
 
 from ...dti_core.analysis.norms import LONG, VERY_LONG
 from ..palette import COLOURS
+from ..plot_style import drawn, new_figure, own_style
 from .inspection import EncoderInspection
 from .norm_text import times_text
 
@@ -30,24 +26,6 @@ LONG_BAND, VERY_LONG_BAND = "#FFF3D6", "#FBDDD3"
 # Where a band begins, its name and colour, and the share of the axis that the name takes.
 BANDS = ((LONG, "long", LONG_BAND, 0.07), (VERY_LONG, "very long", VERY_LONG_BAND, 0.12))
 
-# For names in other scripts: what Windows, macOS and Linux have. matplotlib brings the first.
-FONTS = (
-    "DejaVu Sans", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Hiragino Sans", "PingFang SC", "Arial Unicode MS",
-    "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Micro Hei", "Noto Sans Devanagari", "Noto Sans Thai",
-)  # fmt: skip
-
-PIXELS = (1024, 768)
-DPI = 100
-STYLE = {
-    "font.size": 13,
-    "axes.titlesize": 14,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "lines.linewidth": 2.2,
-    "lines.markersize": 9,
-    "text.parse_math": False,
-}
 LABEL_LENGTH = 26
 LEGEND_COLUMNS = 3
 
@@ -68,17 +46,12 @@ class EncoderPage:
 
 def draw_pages(pages: Sequence[EncoderPage]) -> Tensor:
     """Images [n_pages, 768, 1024, 3] float32 in [0, 1]. Beyond seven embeddings the first seven are drawn."""
-    # Whatever style other packs have set is left out, and theirs again afterwards.
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    style = {**STYLE, "font.family": [name for name in FONTS if name in installed]}
-    with matplotlib.style.context(style, after_reset=True), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # drawn as a box; the report has the name
+    with own_style():
         return torch.stack([_drawn(page) for page in pages])
 
 
 def _drawn(page: EncoderPage) -> Tensor:
-    figure = Figure(figsize=(PIXELS[0] / DPI, PIXELS[1] / DPI), dpi=DPI)
-    canvas = FigureCanvasAgg(figure)
+    figure = new_figure()
     legend_rows = -(-min(len(page.labels), len(COLOURS)) // LEGEND_COLUMNS)
     rows = figure.add_gridspec(
         2, 2, height_ratios=(1, 1.15), left=0.085, right=0.975, bottom=0.085, top=0.865 - 0.035 * legend_rows,
@@ -88,8 +61,7 @@ def _drawn(page: EncoderPage) -> Tensor:
     _draw_norms(figure.add_subplot(rows[0, :]), page)
     _draw_position(figure.add_subplot(rows[1, 0]), page)
     _draw_turning(figure.add_subplot(rows[1, 1]), page)
-    canvas.draw()
-    return torch.from_numpy(np.asarray(canvas.buffer_rgba())[..., :3].astype(np.float32) / 255)
+    return drawn(figure)
 
 
 def _heading(figure: Figure, page: EncoderPage) -> None:

@@ -39,9 +39,7 @@ def summary(report: EncoderReport) -> str:
     )
     levels = Counter(vector.level for vector in report.vectors)
     counted = ", ".join(f"{levels[level]} {level}" for level in LEVELS if level in levels)
-    return (
-        f"{len(norms)} vectors of norm {norm}, {times} the vocabulary mean {report.mean:.3g}: {counted}"
-    )
+    return f"{len(norms)} vectors of norm {norm}, {times} the vocabulary mean {report.mean:.3g}: {counted}"
 
 
 def render(report: EncoderReport) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,15 @@ from PIL import Image
 from safetensors.torch import save_file
 from skimage import data
 
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # what torchvision says while it loads
+    from benchmarks.small_scorers import small_clip, small_dino
+
 from comfy_host.client import Client, Run
 from comfy_host.editor import Editor
 from comfy_host.environment import REPO
 from comfy_host.workflow import needed_graph
+from dti_core.files.header import read_header
 
 WORKFLOWS = REPO / "workflows"
 
@@ -53,6 +59,13 @@ def files(client: Client, small_world_file: Path) -> None:
         rows = {key: torch.randn((1, width), generator=generator) for key, width in (("clip_l", 64), ("clip_g", 96))}
         word = {key: norm * torch.nn.functional.normalize(row) for key, row in rows.items()}
         save_file(word, models / "embeddings" / f"{name}.safetensors")
+    for name in ("chelsea", "coffee"):
+        client.add_input(
+            f"my_concept_held_out/{name}.png", (client.host.base / f"input/my_concept/{name}.png").read_bytes()
+        )
+    (models / "clip_vision").mkdir(exist_ok=True)
+    small_dino(models / "clip_vision" / "dinov2_large.safetensors")
+    small_clip(models / "clip_vision" / "clip_vit_bigg.safetensors", 96)
     (models / "loras").mkdir(exist_ok=True)
     layer = "lora_te1_text_model_encoder_layers_0_mlp_fc1"
     lora = {"lora_up.weight": torch.randn((256, 2), generator=generator), "lora_down.weight": torch.randn((2, 64))}
@@ -190,6 +203,17 @@ def test_concept_with_lora(editor, client):
     choose(editor, "LoraLoader", strength_clip=0)
     without = client.images(editor.run())
     assert (with_lora[0] != without[0]).any()
+
+
+def test_score_embeddings(editor, client):
+    editor.load(WORKFLOWS / "score_embeddings.json")
+    choose(editor, "DTI_ScoreEmbeddings", class_word="cat", prompt_count=2, seeds=1, steps=3, width=128, height=128)
+    run = editor.run()
+    (report,) = previews(editor, run)
+    assert "1 embedding, 2 images of each" in report and "Chosen: my_concept" in report
+    assert shapes(client, run).count((768, 1024, 3)) == 2  # the front, on the node and behind it
+    (saved,) = (client.host.base / "models" / "embeddings").glob("my_concept_best*.safetensors")
+    assert "dti.score.image" in read_header(saved).metadata
 
 
 def previews(editor: Editor, run: Run) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 from comfy_host.client import Client
 
 SNAPSHOT = Path(__file__).with_name("schemas.json")
+HOSTS_OWN = ("folder", "sampler_name", "scheduler")
 
 
 def schema(info: dict[str, Any]) -> dict[str, Any]:
@@ -20,8 +21,9 @@ def schema(info: dict[str, Any]) -> dict[str, Any]:
         for name, (kind, *options) in info["input"].get(group, {}).items():
             kept = {key: value for key, value in (options or [{}])[0].items() if key in ("default", "min", "max")}
             choices = kind if isinstance(kind, list) else (options or [{}])[0].get("options")
-            # Lists of files and folders are the user's own.
-            if choices and name != "folder" and not any(str(choice).endswith(".safetensors") for choice in choices):
+            # Lists of files and folders are the user's own, those of samplers the host's.
+            files = any(str(choice).endswith(".safetensors") for choice in choices or ())
+            if choices and name not in HOSTS_OWN and not files:
                 kept["choices"] = choices
             inputs[name] = [group, "COMBO" if isinstance(kind, list) else kind, kept]
     return {

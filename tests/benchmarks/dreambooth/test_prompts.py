@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 
 import pytest
+from dti_pack.dti_core.scoring.prompts import judged_text, prompts_for
 
-from benchmarks.dreambooth.prompts import judged_text, prompts_for
 from benchmarks.dreambooth.protocol import Protocol
 from comfy_host.environment import comfyui_tree
 from comfy_host.in_process import use_host

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dti_pack.dti_core.scoring.intervals import bootstrap, bootstrap_ratio
 from paper_tables.archive import FILE, pack, unpack
-from paper_tables.bootstrap import bootstrap, bootstrap_ratio
 from paper_tables.calibration import _of_styles, _of_things, trusted
 from paper_tables.evaluation import demanded, norms, used_vectors
 from paper_tables.held_out import fresh_pictures, table_of_losses

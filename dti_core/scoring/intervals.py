@@ -1,4 +1,4 @@
-"""Intervals for means over concepts and training seeds."""
+"""Intervals for means over groups that each have several values: concepts and training seeds, prompts and seeds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DRAWS = 4000
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, the ends of its 95 % interval, and of how many runs it is."""
+    """A mean, the ends of its 95 % interval, and of how many values it is."""
 
     mean: float
     low: float
@@ -23,7 +23,7 @@ class Interval:
     def __str__(self) -> str:
         if not self.count:
             return "-"
-        if self.low == self.high:  # one run tells nothing of its spread
+        if self.low == self.high:  # one value tells nothing of its spread
             return f"{self.mean:.3f}"
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
@@ -32,9 +32,9 @@ NONE = Interval(float("nan"), float("nan"), float("nan"), 0)
 
 
 def bootstrap(values: Values) -> Interval:
-    """Percentile bootstrap in two stages: concepts with replacement, then each one's seeds with replacement.
+    """Percentile bootstrap in two stages: groups with replacement, then each one's values with replacement.
 
-    values: [concepts, seeds], nan where there is no run; concepts without any run are left out. Concepts weigh alike.
+    values: [groups, values], nan where there is none; groups without any are left out. Groups weigh alike.
     """
     rows = [row[np.isfinite(row)] for row in values]
     rows = [row for row in rows if len(row)]
@@ -44,7 +44,7 @@ def bootstrap(values: Values) -> Interval:
 
 
 def bootstrap_ratio(values: Values, bases: Values) -> Interval:
-    """The mean of `values` over the mean of `bases`, both [concepts, seeds], of concepts that have both, drawn alike.
+    """The mean of `values` over the mean of `bases`, both [groups, values], of groups that have both, drawn alike.
 
     Without an interval where the mean of the bases may as well be zero: the ratio could be anything.
     """
@@ -66,11 +66,11 @@ def _interval(mean: float, drawn: Values, count: int) -> Interval:
 
 
 def _draw(rows: list[Values]) -> Values:
-    """Means of resampled concepts and seeds [draws]; the same concepts for every list of as many rows."""
+    """Means of resampled groups and values [draws]; the same groups for every list of as many rows."""
     size = len(rows)
     chosen = np.random.default_rng(0).integers(size, size=(DRAWS, size))
     rng = np.random.default_rng(1)
-    # Means of resampled seeds, [concepts, draws, times a concept may be drawn].
+    # Means of resampled values, [groups, draws, times a group may be drawn].
     resampled = np.stack([_means(row, (DRAWS, size), rng) for row in rows])
     return np.asarray(resampled[chosen, np.arange(DRAWS)[:, None], np.arange(size)[None, :]].mean(1))
 

@@ -1,11 +1,13 @@
-"""What is asked of each subject: 41 prompts for objects, 41 for cats and dogs.
+"""What is asked of a subject or style: 41 prompts for objects, 41 for cats and dogs, 40 for styles.
 
 Data, not ours: DreamBooth's prompts (Ruiz et al. 2023, in its data set's prompts_and_classes.txt) and those that the
-authors of DTI add, as their evaluation has them (the set "simple" of src/dti/metrics/prompts.py, kunheek/dti@96a77a3).
-Their paper speaks of 40. For cats and dogs two of DreamBooth's 25 are missing there.
+authors of DTI add, as their evaluation has them (the sets "simple" and "style" of src/dti/metrics/prompts.py,
+kunheek/dti@96a77a3). Their paper speaks of 40. For cats and dogs two of DreamBooth's 25 are missing there.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 OBJECT_DREAMBOOTH = (
     "a {} in the jungle",
@@ -97,19 +99,37 @@ LIVING_ADDED = (
     "a {} exploring a vibrant coral reef underwater",
     "a {} relaxing in a hammock under palm trees at sunset",
 )
+# Each "in {} style".
+STYLE_THINGS = (
+    "A toothbrush", "A water bottle", "A kitchen sink", "A laptop charger", "A coffee mug", "A computer", "A dog",
+    "A light bulb", "A cat", "A hairbrush", "A desk lamp", "A garden hose", "A microwave oven", "A floor lamp",
+    "A shower curtain", "A salt shaker", "A ceiling fan", "A electric kettle", "A grocery bag", "A laundry basket",
+    "A remote control", "A houseplant", "An orange", "A chocolate cake", "A refrigerator", "A sofa", "An elephant",
+    "A door knob", "A backpack", "A penguin", "A bathrobe", "A cereal bowl", "A wall clock", "A swimmer",
+    "A tablecloth", "A light switch", "A cloud", "A flower vase", "A teddy bear", "A horse",
+)  # fmt: skip
+PRESETS = {
+    "object": OBJECT_DREAMBOOTH + OBJECT_ADDED,
+    "living thing": LIVING_DREAMBOOTH + LIVING_ADDED,
+    "style": tuple(f"{thing} in {{}} style" for thing in STYLE_THINGS),
+}
 # The authors' rule for what is alive.
 LIVING_WORDS = frozenset({"cat", "dog"})
 
 
 def prompts_for(word: str, count: int = 0) -> tuple[str, ...]:
     """The prompts for a subject of this class, or the first `count` of them; `{}` stands for the subject."""
-    if word in LIVING_WORDS:
-        prompts = LIVING_DREAMBOOTH + LIVING_ADDED
-    else:
-        prompts = OBJECT_DREAMBOOTH + OBJECT_ADDED
+    prompts = PRESETS["living thing" if word in LIVING_WORDS else "object"]
     return prompts[:count] if count else prompts
 
 
 def judged_text(prompt: str, word: str) -> str:
     """What an image is compared with: the prompt with the class word and a full stop, as the authors write it."""
     return prompt.replace("{}", word) + "."
+
+
+def spread_prompts(prompts: Sequence[str], count: int) -> tuple[str, ...]:
+    """`count` of the prompts, evenly from all over, since like stands beside like; all of them for 0."""
+    if count <= 0 or count >= len(prompts):
+        return tuple(prompts)
+    return tuple(prompts[number * len(prompts) // count] for number in range(count))

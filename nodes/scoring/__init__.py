@@ -1,0 +1,1 @@
+"""What Score Embeddings makes of scores: text, tables, pictures."""
