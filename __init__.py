@@ -13,6 +13,7 @@ from .nodes.rescale import DTIRescale
 from .nodes.save_embedding import DTISaveEmbedding
 from .nodes.slerp import DTISlerp
 from .nodes.slerp_sweep import DTISlerpSweep
+from .nodes.suggest_initializer import DTISuggestInitializer
 from .nodes.train import DTITrain
 from .nodes.train_concepts import DTITrainConcepts
 
@@ -37,6 +38,7 @@ class DTIExtension(ComfyExtension):
             DTIRescale,
             DTISaveEmbedding,
             DTIPictureRow,
+            DTISuggestInitializer,
         ]
 
 
