@@ -43,16 +43,8 @@ def table(found: Mapping[Subject, Mapping[str, Tensor]]) -> str:
         own, best = words[ranks[-1] - 1], words[0]
         above = f"{100 * own.above / best.loss:.2f} (+/- {100 * own.spread / best.loss:.2f})"
         near = [one.word for one in words[1:] if not one.is_apart]
-        lines.append([subject.name, subject.word, best.word, ranks[-1], above, len(near), ", ".join(near[:5])])
-    header = [
-        "",
-        "class word",
-        "lowest loss",
-        "its rank",
-        "its loss above that, %",
-        "not told from the lowest",
-        "such as",
-    ]
+        lines.append([subject.name, subject.word, best.word, ranks[-1], above, ", ".join(near)])
+    header = ["", "class word", "lowest loss", "rank of the class word", "its loss above that, %", "not told apart"]
     firsts = f"Of {len(WORDS)} nouns the class word is first for {ranks.count(1)} of {len(ranks)} subjects."
     return f"{markdown(lines, header)}\n\n{firsts} {_with_fewer(found)}"
 
