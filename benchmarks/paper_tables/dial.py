@@ -28,7 +28,8 @@ from .workers import Workers, places_in
 
 log = logging.getLogger(__name__)
 AXES = ("image", "text")
-POSITIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
+# Closer where most of the change is.
+POSITIONS = (0.0, 0.25, 0.5, 0.625, 0.75, 0.875, 1.0)
 REPORTING, CHOOSING, OF_TI = "DTI", "DTI on the choosing half", "TI"
 
 

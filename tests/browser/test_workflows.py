@@ -169,6 +169,17 @@ def test_interpolate_concepts(editor, client):
     assert all((one != other).any() for one, other in itertools.combinations(steps, 2))
 
 
+def test_likeness_dial(editor, client):
+    """From the word to the embedding; a file that names no word gets one by hand."""
+    editor.load(WORKFLOWS / "likeness_dial.json")
+    make_small(editor)
+    choose(editor, "DTI_LoadEmbedding", initializer="star")
+    choose(editor, "DTI_SlerpSweep", ratios="0, 0.5, 1")
+    (row,) = client.images(editor.run())
+    steps = [row[8:136, 8 + i * 136 : 136 + i * 136] for i in range(3)]
+    assert all((one != other).any() for one, other in itertools.combinations(steps, 2))
+
+
 def test_inspect_embedding(editor, client):
     editor.load(WORKFLOWS / "inspect_embedding.json")
     run = editor.run()
