@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import save_file
 from skimage import data
 
@@ -90,6 +91,18 @@ def test_train_concept(editor, client):
     assert len(shown) == 6  # and the picture of the run
     assert (client.host.base / "models" / "embeddings" / "browser.safetensors").is_file()
     assert any("browser.safetensors" in text for text in previews(editor, run))
+
+
+def test_suggest_initializer(editor, client):
+    """What is trained from is what was found, and nobody typed it."""
+    editor.load(WORKFLOWS / "suggest_initializer.json")
+    choose(editor, "DTI_SuggestInitializer", nouns="star, fish, flower", samples=4, resolution=128)
+    choose(editor, "DTI_Train", name="suggested", steps=2, resolution=128, preview_every=0)
+    report, _ = previews(editor, editor.run())
+    word, found = report.split(":", 1)
+    assert found.startswith(" the lowest loss of 3 nouns, on 4 noisy copies of 3 images") and "\n3. " in report
+    with safe_open(client.host.base / "models" / "embeddings" / "suggested.safetensors", "pt") as file:
+        assert file.metadata()["dti.initializer"] == word != "dog"
 
 
 def test_stop_leaves_a_notice_that_says_where_the_last_step_is(editor, client):
