@@ -16,9 +16,12 @@ from torch import Tensor
 from .embedding import ConceptEmbedding
 from .merging import renamed, repeated
 from .methods.adjust import adjust_to_word
+from .training.start import PRIORS
 
 # In the header of a trained embedding; where the dial goes by default.
 INITIALIZER = "dti.initializer"
+# There too where a run went on from another embedding. Where that was the prior, the initializer meant nothing.
+PRIOR = "dti.prior"
 
 
 def dial(
@@ -65,7 +68,9 @@ def dial(
 
 def initializer_of(embedding: ConceptEmbedding, given: str = "") -> str:
     """The word to which the dial goes: the one that is given, or that of the header. Raises ValueError for neither."""
-    word = given.strip() or embedding.metadata.get(INITIALIZER, "").strip()
+    notes = embedding.metadata
+    named = notes.get(INITIALIZER, "") if notes.get(PRIOR, PRIORS[0]) == PRIORS[0] else ""
+    word = given.strip() or named.strip()
     if not word:
         raise ValueError(
             f"The file of {embedding.name!r} does not name the word it started from, so likeness has nothing to go to: "

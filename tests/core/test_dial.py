@@ -99,5 +99,14 @@ def test_whose_word_it_is() -> None:
     rex, stranger = concept(), ConceptEmbedding("old", {"clip_l": rows(1, 24)})
     assert initializer_of(rex) == initializer_of(rex, "  ") == "dog"
     assert initializer_of(rex, " puppy ") == initializer_of(stranger, "puppy") == "puppy"
+    # Trained on from another embedding: the node's initializer was not its start, and perhaps its prior.
+    for prior, ends in (("initializer", True), ("start_from", False)):
+        on = ConceptEmbedding("old", stranger.vectors, {"dti.initializer": "dog", "dti.prior": prior})
+        assert initializer_of(on, "puppy") == "puppy"
+        if ends:
+            assert initializer_of(on) == "dog"
+        else:
+            with pytest.raises(ValueError, match="does not name the word"):
+                initializer_of(on)
     with pytest.raises(ValueError, match=r"'old' does not name the word it started from.*into initializer"):
         initializer_of(stranger)
