@@ -14,6 +14,7 @@ from .nodes.save_embedding import DTISaveEmbedding
 from .nodes.score_embeddings import DTIScoreEmbeddings
 from .nodes.slerp import DTISlerp
 from .nodes.slerp_sweep import DTISlerpSweep
+from .nodes.suggest_initializer import DTISuggestInitializer
 from .nodes.train import DTITrain
 from .nodes.train_concepts import DTITrainConcepts
 from .nodes.train_together import DTITrainTogether
@@ -41,6 +42,7 @@ class DTIExtension(ComfyExtension):
             DTISaveEmbedding,
             DTIPictureRow,
             DTIScoreEmbeddings,
+            DTISuggestInitializer,
         ]
 
 

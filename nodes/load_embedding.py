@@ -10,11 +10,13 @@ from ..dti_core.files.embedding_file import load_embedding
 from ..dti_core.files.formats import reading
 from .host.embeddings.folder import embedding_files, embedding_path, file_fingerprint, files_called, name_of
 from .host.node_text import show_on_node
+from .host.prompt.likeness import AS_LIKENESS, at_likeness
 from .host.prompt.outputs import file_outputs
 from .host.prompt.trigger_wiring import prompts_that_miss_it
 from .host.schema import ADVANCED, search_aliases
 from .host.training.text_encoder import unread
 from .prompt_name import trigger
+from .slerp import short_name
 from .sockets import DTIEmbedding, report_output, trigger_output
 
 
@@ -47,6 +49,35 @@ class DTILoadEmbedding(io.ComfyNode):
                     "number of a snapshot, one of several tokens. Empty: the only one, or the last.",
                     **ADVANCED,
                 ),
+                io.Float.Input(
+                    "likeness",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="Lower follows the prompt better and resembles the images less. 1: the embedding as saved. "
+                    "0: the ordinary word that it was trained from. Below 1 it needs clip.",
+                ),
+                io.String.Input(
+                    "initializer",
+                    default="",
+                    optional=True,
+                    tooltip="The word at likeness 0, for files that do not name the one they were trained from: an "
+                    "ordinary word for what the embedding shows, such as 'dog'. Empty: the file's.",
+                    **ADVANCED,
+                ),
+                io.Float.Input(
+                    "norm_likeness",
+                    default=AS_LIKENESS,
+                    min=-1.0,
+                    max=1.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="Another likeness for the norm alone, from the word's (0) to the embedding's (1): for old "
+                    "textual inversions, whose norm is far above that of words. -1: as likeness.",
+                    **ADVANCED,
+                ),
             ],
             hidden=[io.Hidden.unique_id],
             outputs=[
@@ -58,17 +89,27 @@ class DTILoadEmbedding(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, embedding: str, clip: None = None, name_in_lora: str = "") -> list[str]:
+    def fingerprint_inputs(cls, embedding: str, **inputs: object) -> list[str]:
         """The host runs the node again when the file has changed, the files that share its name, or the wiring."""
         same_name = map(str, files_called(name_of(embedding)))
         return [file_fingerprint(embedding_path(embedding)), *sorted(same_name), *prompts_that_miss_it()]
 
     @classmethod
-    def execute(cls, embedding: str, clip: io.Clip.Type | None = None, name_in_lora: str = "") -> io.NodeOutput:
+    def execute(
+        cls,
+        embedding: str,
+        clip: io.Clip.Type | None = None,
+        name_in_lora: str = "",
+        likeness: float = 1.0,
+        initializer: str = "",
+        norm_likeness: float = AS_LIKENESS,
+    ) -> io.NodeOutput:
         loaded = load_embedding(embedding_path(embedding), name_in_lora)
         loaded = dataclasses.replace(loaded, name=name_of(embedding))
-        knowing, call = file_outputs(clip, loaded)
-        lines = [reading(loaded)]
+        name = f"{short_name(loaded)}-likeness-{likeness:.4g}"
+        dialled, how = at_likeness(clip, loaded, initializer, likeness, norm_likeness, name)
+        knowing, call = file_outputs(clip, dialled)
+        lines = [reading(loaded), *filter(None, [how])]
         if call != trigger(loaded.name):
             lines.append(
                 "A prompt alone would read this file differently or not at all: use the trigger and clip of this node."
@@ -77,4 +118,4 @@ class DTILoadEmbedding(io.ComfyNode):
             lines.append(rest)
         report = "\n".join(lines)
         show_on_node(report, cls.hidden.unique_id)
-        return io.NodeOutput(loaded, knowing, call, report)
+        return io.NodeOutput(dialled, knowing, call, report)

@@ -33,9 +33,13 @@ class EvaluationSet:
         self._batch = draw_batch(images, size, torch.Generator().manual_seed(SEED))
         self._u = noise_levels((torch.arange(size) + 0.5) / size, options)
 
-    @torch.no_grad()
     def loss(self, vectors: Mapping[str, Tensor], rows: int = 0) -> float:
-        """Mean loss with `vectors` (`[n_vectors, dim]` by encoder key) as the concept.
+        """The mean of `losses`."""
+        return float(self.losses(vectors, rows).mean())
+
+    @torch.no_grad()
+    def losses(self, vectors: Mapping[str, Tensor], rows: int = 0) -> Tensor:
+        """The loss of each noisy image, `[size]`, with `vectors` (`[n_vectors, dim]` by encoder key) as the concept.
 
         rows: how many may pass through the network at a time, of one shape; 0 for all.
         """
@@ -44,13 +48,14 @@ class EvaluationSet:
         conditioning = self._text_encoder.encode(captions, {key: v.to(device) for key, v in vectors.items()})
         of_samples = conditioning.select(index)
         sigma = self._denoiser.sigmas(self._u).to(device)
+        passes = batch.passes(rows or len(batch.captions), device)
         losses = [
             self._denoiser.loss(
                 one.latents, of_samples.select(one.rows), sigma[one.rows], one.noise, one.framing, one.weights
             )
-            for one in batch.passes(rows or len(batch.captions), device)
+            for one in passes
         ]
-        return float(torch.cat(losses).mean())
+        return torch.cat(losses)[torch.cat([one.rows for one in passes]).argsort()]
 
     def best_word(self, words: Sequence[str]) -> str:
         """The word of one token, as it stands in the vocabulary, with the least loss."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import save_file
 from skimage import data
 
@@ -105,6 +106,18 @@ def test_train_concept(editor, client):
     assert any("browser.safetensors" in text for text in previews(editor, run))
 
 
+def test_suggest_initializer(editor, client):
+    """What is trained from is what was found, and nobody typed it."""
+    editor.load(WORKFLOWS / "suggest_initializer.json")
+    choose(editor, "DTI_SuggestInitializer", nouns="star, fish, flower", samples=4, resolution=128)
+    choose(editor, "DTI_Train", name="suggested", steps=2, resolution=128, preview_every=0)
+    report, _ = previews(editor, editor.run())
+    word, found = report.split(":", 1)
+    assert found.startswith(" the lowest loss of 3 nouns, on 4 noisy copies of 3 images") and "\n3. " in report
+    with safe_open(client.host.base / "models" / "embeddings" / "suggested.safetensors", "pt") as file:
+        assert file.metadata()["dti.initializer"] == word != "dog"
+
+
 def test_stop_leaves_a_notice_that_says_where_the_last_step_is(editor, client):
     """Newer pages take the text off the nodes at that moment."""
     editor.load(WORKFLOWS / "train_concept.json")
@@ -179,6 +192,17 @@ def test_interpolate_concepts(editor, client):
     (row,) = client.images(editor.run())
     assert row.shape[1] == 8 + 5 * (128 + 8)
     steps = [row[8:136, 8 + i * 136 : 136 + i * 136] for i in range(5)]
+    assert all((one != other).any() for one, other in itertools.combinations(steps, 2))
+
+
+def test_likeness_dial(editor, client):
+    """From the word to the embedding; a file that names no word gets one by hand."""
+    editor.load(WORKFLOWS / "likeness_dial.json")
+    make_small(editor)
+    choose(editor, "DTI_LoadEmbedding", initializer="star")
+    choose(editor, "DTI_SlerpSweep", ratios="0, 0.5, 1")
+    (row,) = client.images(editor.run())
+    steps = [row[8:136, 8 + i * 136 : 136 + i * 136] for i in range(3)]
     assert all((one != other).any() for one, other in itertools.combinations(steps, 2))
 
 

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from comfy_host.client import Client, HostError
 from comfy_host.graphs import node, text_to_image
+from dti_core.dial import INITIALIZER
+from dti_core.embedding import ConceptEmbedding
+from dti_core.files.embedding_file import save_embedding
 
 
-def write(client: Client, name: str, seed: int, widths: dict[str, int]) -> None:
+def write(client: Client, name: str, seed: int, widths: dict[str, int], rows: int = 2) -> None:
     generator = torch.Generator().manual_seed(seed)
-    tensors = {key: torch.randn((2, width), generator=generator) for key, width in widths.items()}
+    tensors = {key: torch.randn((rows, width), generator=generator) for key, width in widths.items()}
     path = client.host.base / "models" / "embeddings" / f"{name}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, path)
 
 
-def graph(checkpoint: str, file: str, prompt: str = "a photo of {} in the rain"):
+def graph(checkpoint: str, file: str, prompt: str = "a photo of {} in the rain", **dial):
     """The prompt's clip comes through the loader, and its text takes the loader's trigger."""
     stock = text_to_image(checkpoint, ["prompt", 0], seed=3)
     stock["positive"]["inputs"]["clip"] = ["load", 1]
     return {
         **stock,
-        "load": node("DTI_LoadEmbedding", embedding=file, clip=["checkpoint", 1]),
+        "load": node("DTI_LoadEmbedding", embedding=file, clip=["checkpoint", 1], **dial),
         "prompt": node("StringReplace", string=prompt, find="{}", replace=["load", 2]),
     }
 
@@ -101,3 +105,47 @@ def test_a_missing_file_is_refused(client, checkpoint):
     with pytest.raises(HostError, match=r"no_such.safetensors") as caught:
         client.run(graph(checkpoint, "no_such.safetensors"))
     assert caught.value.node_id == "load"
+
+
+def test_likeness_goes_from_the_word_to_the_file(client, checkpoint):
+    """At 1 the prompt is that of the file, at 0 that of the word, and a sweep between the two is the dial."""
+    file = "rex.safetensors"
+    rex = ConceptEmbedding("rex", {"clip_l": torch.ones(1, 64), "clip_g": torch.ones(1, 96)}, {INITIALIZER: "star"})
+    save_embedding(rex, client.host.base / "models" / "embeddings" / file)
+    typed = picture(client, text_to_image(checkpoint, "a photo of embedding:rex in the rain", seed=3))
+    word = picture(client, text_to_image(checkpoint, "a photo of star in the rain", seed=3))
+    other = picture(client, text_to_image(checkpoint, "a photo of heart in the rain", seed=3))
+    assert (picture(client, graph(checkpoint, file, likeness=1.0, initializer="heart")) == typed).all()
+    assert (picture(client, graph(checkpoint, file, likeness=0.0)) == word).all()
+    assert (picture(client, graph(checkpoint, file, likeness=0.0, initializer=" heart")) == other).all()
+    half = picture(client, graph(checkpoint, file, likeness=0.5))
+    assert (half != typed).any() and (half != word).any()
+    sweep = graph(checkpoint, file)
+    sweep["word"] = node("DTI_LoadEmbedding", embedding=file, clip=["checkpoint", 1], likeness=0.0)
+    ends = {"embedding_a": ["word", 0], "embedding_b": ["load", 0], "clip": ["checkpoint", 1]}
+    sweep["sweep"] = node("DTI_SlerpSweep", **ends, ratios="0.5", method="slerp")
+    sweep["positive"]["inputs"]["clip"] = ["sweep", 1]
+    sweep["prompt"]["inputs"]["replace"] = ["sweep", 2]
+    # The same vectors to a rounding, so the same image to a step of its 255.
+    assert np.abs(picture(client, sweep).astype(int) - half).max() <= 1
+
+
+def test_a_dial_without_an_end_is_refused(client, checkpoint):
+    write(client, "stranger", 1, {"clip_l": 64, "clip_g": 96}, rows=1)
+    file = "stranger.safetensors"
+    for dial, message in (
+        ({}, "does not name the word it started from"),
+        ({"initializer": "qwzx"}, "not in the text encoder's vocabulary"),
+        ({"initializer": "red star"}, "2 tokens long"),
+    ):
+        with pytest.raises(HostError, match=message) as caught:
+            client.run(graph(checkpoint, file, likeness=0.5, **dial))
+        assert caught.value.node_id == "load"
+    without = graph(checkpoint, file, likeness=0.5, initializer="star")
+    del without["load"]["inputs"]["clip"]
+    with pytest.raises(HostError, match="connect clip"):
+        client.run(without)
+    # The norm alone: TEA's other parameter.
+    saved = picture(client, graph(checkpoint, file))
+    calm = picture(client, graph(checkpoint, file, initializer="star", norm_likeness=0.0))
+    assert (saved != calm).any()

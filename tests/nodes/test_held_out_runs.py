@@ -156,7 +156,7 @@ def test_stop_in_a_measurement_of_a_queue(queue, whole_run, monkeypatch):  # noq
     whole = queue()
     for file in whole_run.embeddings.iterdir():
         file.unlink()
-    passes, loss = [], held_out._Interruptible.loss
+    passes, loss = [], held_out.InterruptibleDenoiser.loss
     a_run = len(range(0, ASKED["steps"] + 1, ASKED["validate_every"])) * held_out.DRAWS
 
     def counted(self, *args):
@@ -165,7 +165,7 @@ def test_stop_in_a_measurement_of_a_queue(queue, whole_run, monkeypatch):  # noq
             comfy.model_management.interrupt_current_processing()
         return loss(self, *args)
 
-    monkeypatch.setattr(held_out._Interruptible, "loss", counted)
+    monkeypatch.setattr(held_out.InterruptibleDenoiser, "loss", counted)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         queue()
     assert len(passes) == a_run + held_out.DRAWS + 3

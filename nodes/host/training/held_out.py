@@ -53,7 +53,7 @@ class HeldOutLoss:
         if self._side.note:
             return math.nan
         begun = time.perf_counter()
-        denoiser = _Interruptible(self._patcher)
+        denoiser = InterruptibleDenoiser(self._patcher)
         device = denoiser.device
         try:
             with self._side.survived(), torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -65,7 +65,7 @@ class HeldOutLoss:
             self._spent += time.perf_counter() - begun
 
 
-class _Interruptible(HostDenoiser):
+class InterruptibleDenoiser(HostDenoiser):
     """Raises the host's interrupt where Stop is pressed, before its next pass."""
 
     def loss(
