@@ -1,6 +1,8 @@
-"""Trains a concept on an SDXL pipeline of diffusers, without ComfyUI.
+"""Trains a concept on an SDXL or SANA pipeline of diffusers, without ComfyUI.
 
     python examples/train_with_diffusers.py PIPELINE IMAGES INITIALIZER [--output my_dog.safetensors] [--steps 400]
+
+On SANA the paper's authors have --steps 500 --kappa 5e-5 --zero-pad 2.
 
 PIPELINE is a folder as `pipe.save_pretrained` writes it, IMAGES a folder with 3 to 6 images; a text file beside an
 image (dog1.jpg, dog1.txt) is its captions, one a line, with {} where the concept goes. Nothing is downloaded.
@@ -13,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionXLPipeline
+from diffusers import DiffusionPipeline
 from PIL import Image, ImageOps
 
-from dti_core.backends.diffusers_sdxl import train_on_pipeline
+from dti_core.backends.pipeline_training import train_on_pipeline
 from dti_core.files.embedding_file import save_embedding
+from dti_core.methods import Options
 from dti_core.training import StepReport, TrainingConfig
 from dti_core.training.captions import OBJECT_TEMPLATES
 
@@ -56,7 +59,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--microbatch-size", type=int, default=1, help="images per pass; the result is the same")
-    parser.add_argument("--resolution", type=int, default=768, help="short side in pixels")
+    parser.add_argument("--resolution", type=int, default=0, help="short side in pixels; 0 for what suits the model")
+    parser.add_argument("--kappa", type=float, default=1e-4, help="how much the initializer's direction holds")
+    parser.add_argument("--zero-pad", type=float, default=0, help="SANA: captions move back by so many tokens (mean)")
     parser.add_argument("--seed", type=int, default=42)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -65,16 +70,19 @@ def main() -> None:
     if options.output.exists():
         parser.error(f"{options.output} exists; choose another --output.")
     cuda = torch.cuda.is_available()
-    pipe = StableDiffusionXLPipeline.from_pretrained(
+    pipe = DiffusionPipeline.from_pretrained(
         options.pipeline, torch_dtype=torch.bfloat16 if cuda else torch.float32, local_files_only=True
     ).to("cuda" if cuda else "cpu")
-    pipe.unet.enable_gradient_checkpointing()  # slower, and fits where memory is short
+    network = pipe.transformer if hasattr(pipe, "transformer") else pipe.unet
+    network.enable_gradient_checkpointing()  # slower, and fits where memory is short
     config = TrainingConfig(
         options.initializer,
         steps=options.steps,
         batch_size=options.batch_size,
         microbatch_size=options.microbatch_size,
+        kappa=options.kappa,
         seed=options.seed,
+        options=Options(zero_pad=options.zero_pad),
     )
     embedding = train_on_pipeline(
         pipe,

@@ -23,6 +23,8 @@ class Options:
         its model_sampling, as in ConditioningSetTimestepRange): 0 is the noisiest level, 1 the cleanest.
     caption_dropout: share of images whose caption is the embedding alone. An empty caption, as other trainers drop to,
         would train nothing here: the embedding is all that is trained, and would not be in it.
+    zero_pad: captions move back by vectors of zeros, the whole part of a number drawn from the exponential distribution
+        of this mean, up to 15 (`training.data.MOST_ZEROS`). For SANA alone, where the reference has 2; 0 for none.
     """
 
     magnitude_factor: float = 1.0
@@ -34,6 +36,7 @@ class Options:
     noise_start: float = 0.0
     noise_end: float = 1.0
     caption_dropout: float = 0.0
+    zero_pad: float = 0.0
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.magnitude_factor) and self.magnitude_factor > 0):
@@ -50,6 +53,8 @@ class Options:
             raise ValueError(f"decay_floor is {self.decay_floor} without a decay; choose one, or leave the floor at 0.")
         if not 0 <= self.caption_dropout <= 1:
             raise ValueError(f"caption_dropout is {self.caption_dropout}; it has to be from 0 (never) to 1 (always).")
+        if not (math.isfinite(self.zero_pad) and self.zero_pad >= 0):
+            raise ValueError(f"zero_pad is {self.zero_pad}; it has to be 0 (none) or above (the reference's SANA: 2).")
         if not 0 <= self.noise_start < self.noise_end <= 1:
             raise ValueError(
                 f"noise_start is {self.noise_start} and noise_end is {self.noise_end}; they go from 0 (the noisiest "

@@ -70,7 +70,8 @@ class TextEncoder(Protocol):
     def encode(self, captions: Sequence[str], vectors: Mapping[str, Tensor]) -> Conditioning:
         """Encode captions with `vectors[key]` (`[n_vectors, dim]`) where each caption has `{}`.
 
-        A slot such as `{2:4}` (`captions.SLOT`) stands for some of the rows, those of one concept of several.
+        A slot such as `{2:4}` (`captions.SLOT`) stands for some of the rows, those of one concept of several;
+        `captions.slots` reads them, and refuses those that the encoder has no use for.
         Returns one row per caption, differentiable in the vectors.
         """
 

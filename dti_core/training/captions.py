@@ -59,24 +59,36 @@ STYLE_TEMPLATES = (
 
 
 # Where vectors go: `{}` for all of them, `{2:4}` for those from 2 on and before 4, where several concepts are trained
-# together and each has its own.
-SLOT = re.compile(r"\{(?:([0-9]+):([0-9]+))?\}")
+# together and each has its own. `{zeros:3}` is for so many vectors of zeros.
+SLOT = re.compile(r"\{(?:([0-9]+):([0-9]+)|zeros:([0-9]+))?\}")
 # Where a person names the concept: `{}` for the image's own, `{mug}` for another one.
 NAME = re.compile(r"\{([^{}]*)\}")
 
 
-def slots(caption: str, n_vectors: int) -> dict[str, range]:
+def slots(caption: str, n_vectors: int, zeros: bool = False) -> dict[str, range]:
     """The slots of a caption, as they are written, and which of the `n_vectors` go there.
+
+    zeros: whether the text encoder reads vectors of zeros; their rows are those behind the `n_vectors`.
 
     Raises ValueError for vectors that there are not.
     """
     found = {}
     for slot in SLOT.finditer(caption):
+        if slot[3] is not None:
+            if not zeros:
+                raise ValueError(f"zero_pad is for SANA; this model's text encoders have no use for {caption!r}.")
+            found[slot[0]] = range(n_vectors, n_vectors + int(slot[3]))
+            continue
         rows = range(n_vectors) if slot[1] is None else range(int(slot[1]), int(slot[2]))
         if rows.stop > n_vectors or not rows:
             raise ValueError(f"the caption {caption!r} has {slot[0]}, and there are {n_vectors} vectors.")
         found[slot[0]] = rows
     return found
+
+
+def behind_zeros(caption: str, count: int) -> str:
+    """The caption with `count` vectors of zeros in front."""
+    return f"{{zeros:{count}}}{caption}" if count else caption
 
 
 def embedding_alone(caption: str) -> str:

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from ..methods import Options
-from .captions import embedding_alone
+from .captions import behind_zeros, embedding_alone
 from .masks import subject_crops
 
 RECIPE = Options()
 # The largest float32 below 1: rounding may bring a noise level up to 1, which no schedule has.
 MOST_U = 1 - 2**-24
+# In front of a caption, as the reference has it.
+MOST_ZEROS = 15
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def draw_batch(
     The crop is taken from the posterior, in steps of one latent: it replaces a random crop in pixels
     (reference recipe) without encoding again. Where images have weights, it shows the subject. Images are drawn
     without replacement where the batch allows, each as many times as it is repeated.
-    Noise levels are uniform over the range of `options`, which may drop captions.
+    Noise levels are uniform over the range of `options`, which may drop captions, and move them by vectors of zeros.
     """
     pool = [image for image in images for _ in range(image.repeats)]
     rounds = -(-batch_size // len(pool))
@@ -144,6 +146,10 @@ def draw_batch(
     if options.caption_dropout:
         dropped = (torch.rand(batch_size, generator=generator) < options.caption_dropout).tolist()
         captions = [embedding_alone(text) if drop else text for drop, text in zip(dropped, captions, strict=True)]
+    if options.zero_pad:
+        drawn = -options.zero_pad * torch.log1p(-torch.rand(batch_size, generator=generator))
+        counts = drawn.long().clamp(max=MOST_ZEROS).tolist()
+        captions = [behind_zeros(text, count) for text, count in zip(captions, counts, strict=True)]
     parts = torch.split(noise, [one.numel() for one in latents])
     return Batch(
         latents=tuple(latents),

@@ -13,7 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dti_core.backends.diffusers_sdxl import encode_images, pipeline_session, train_on_pipeline
+from dti_core.backends.diffusers_sdxl import pipeline_session
+from dti_core.backends.pipeline_images import encode_images
+from dti_core.backends.pipeline_training import train_on_pipeline
 from dti_core.files.embedding_file import load_embedding, save_embedding
 from dti_core.training import TrainingConfig
 from tests.backends.small_pipeline import WIDTHS, scheduler, small_pipeline

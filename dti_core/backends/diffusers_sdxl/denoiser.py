@@ -30,6 +30,7 @@ class PipelineDenoiser:
         self._unet: Any = pipe.unet
         self._scaling = float(pipe.vae.config.scaling_factor)
         self.prediction_type = _prediction_type(pipe.scheduler)
+        self.resolution = 768  # the reference's
         self.device: torch.device = pipe.unet.device
         # fp16 gradients of a mean over an image lie below its smallest normal number.
         self.loss_scale = 2.0**15 if pipe.unet.dtype == torch.float16 else 1.0
@@ -79,4 +80,4 @@ def _prediction_type(scheduler: Any) -> str:
             f"schedules of betas with the prediction types {' and '.join(PREDICTION_TYPES)}: give the pipeline the "
             "scheduler that the model was trained with, such as EulerDiscreteScheduler or DDPMScheduler."
         )
-    return str(kind)
+    return PREDICTION_TYPES[kind]

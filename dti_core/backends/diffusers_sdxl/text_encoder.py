@@ -40,6 +40,7 @@ class PipelineTextEncoder:
 
     def __init__(self, pipe: StableDiffusionXLPipeline) -> None:
         self._pipe = pipe
+        self.notes: Mapping[str, str] = {}
         self._encoders: Mapping[str, tuple[Any, Any]] = {
             "clip_l": (pipe.tokenizer, pipe.text_encoder),
             "clip_g": (pipe.tokenizer_2, pipe.text_encoder_2),

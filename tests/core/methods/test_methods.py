@@ -152,6 +152,8 @@ def test_a_file_says_what_the_method_reads() -> None:
         ({"decay": "linear", "decay_floor": math.nan}, "decay_floor is nan"),
         ({"decay_floor": 0.1}, "decay_floor is 0.1 without a decay"),
         ({"caption_dropout": 1.1}, "caption_dropout is 1.1; it has to be from 0"),
+        ({"zero_pad": -1.0}, "zero_pad is -1.0"),
+        ({"zero_pad": math.inf}, "zero_pad is inf"),
         ({"noise_start": -0.1}, "noise_start is -0.1 and noise_end is 1.0; they go from 0"),
         ({"noise_start": 0.5, "noise_end": 0.5}, "noise_start is 0.5 and noise_end is 0.5; .* the start comes first"),
         ({"noise_end": 1.5}, "noise_end is 1.5"),

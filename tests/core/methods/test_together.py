@@ -90,6 +90,13 @@ def test_a_caption_cannot_name_vectors_that_there_are_not() -> None:
             slots(caption, 3)
 
 
+def test_only_some_text_encoders_read_zeros() -> None:
+    """Their rows are behind the concept's."""
+    assert slots("{zeros:2}a {}", 3, zeros=True) == {"{zeros:2}": range(3, 5), "{}": range(3)}
+    with pytest.raises(ValueError, match="zero_pad is for SANA"):
+        slots("{zeros:2}a {}", 3)
+
+
 def test_dropped_captions_keep_their_concepts() -> None:
     image = TrainingImage(torch.zeros(4, 4, 4), torch.zeros(4, 4, 4), (32, 32), ("a {0:1} beside a {1:3}, at night",))
     batch = draw_batch([image], 2, torch.Generator().manual_seed(0), Options(caption_dropout=1.0))

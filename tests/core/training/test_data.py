@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dti_core.methods import Options
+from dti_core.training.captions import behind_zeros
 from dti_core.training.data import Batch, TrainingImage, draw_batch
 
 
@@ -119,6 +120,24 @@ def test_dropping_captions_changes_nothing_else_of_a_batch():
     )
     assert same_drawings(whole, dropped)
     assert torch.equal(whole.u, dropped.u)
+
+
+def test_captions_move_back_by_zeros():
+    """As many as the whole part of an exponential number: none in 1 - exp(-1/2) of the draws for a mean of 2."""
+
+    def batches(zero_pad):
+        generator = torch.Generator().manual_seed(0)
+        return [draw_batch([image(4, 9, std=1.0)], 8, generator, Options(zero_pad=zero_pad)) for _ in range(100)]
+
+    captions = [text for batch in batches(2.0) for text in batch.captions]
+    # A share of 800 draws has a deviation of 0.018.
+    for count, share in ((0, 0.393), (1, 0.239), (2, 0.145)):
+        assert abs(captions.count(behind_zeros("a 0.0 {}", count)) / 800 - share) < 0.08
+    far = {text for batch in batches(1e9) for text in batch.captions}
+    assert far == {"{zeros:15}a 0.0 {}"}
+    plain, moved = batches(0.0)[0], batches(2.0)[0]
+    assert same_drawings(plain, moved) and torch.equal(plain.u, moved.u)
+    assert set(plain.captions) == {"a 0.0 {}"}
 
 
 def test_crops_of_other_shapes_are_framed_in_pixels():
