@@ -75,8 +75,8 @@ def put_into(pipe, rows: torch.Tensor, name: str = "my") -> str:
     tokens = [f"<{name}_{i}>" for i in range(len(rows))]
     pipe.tokenizer.add_tokens(tokens)
     pipe.text_encoder.resize_token_embeddings(len(pipe.tokenizer), mean_resizing=False)
-    ids = pipe.tokenizer.convert_tokens_to_ids(tokens)
-    pipe.text_encoder.get_input_embeddings().weight.data[ids] = rows
+    table = pipe.text_encoder.get_input_embeddings().weight
+    table.data[pipe.tokenizer.convert_tokens_to_ids(tokens)] = rows.to(table)
     return "".join(tokens)
 
 
