@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from paper_tables.dial import POSITIONS, at_same_image, comparisons, dials
+from paper_tables.other_noun import REPORTING, other_noun
 from paper_tables.plan import WHOLE
 from paper_tables.settings import AS_TRAINED, Use
 from paper_tables.suggest import WORDS, table
 from small_world.subjects import SUBJECTS
+from small_world.words import NOUNS
 
 
 def test_a_dial_trains_nothing_of_its_own() -> None:
@@ -51,3 +53,8 @@ def test_the_class_word_is_found_among_the_nouns() -> None:
     # Of a mean loss of 12.5; the standard deviation of 24 differences is 0.01532.
     assert line == "| frosted_donut | donut | ring | 2 | 0.04 (+/- 0.05) | donut |"
     assert "first for 0 of 1 subjects" in said and "on 24 noisy images 1 times of 1, on 6" in said
+
+
+def test_the_other_noun_is_of_another_shape() -> None:
+    for subject in REPORTING:
+        assert other_noun(subject) in WORDS and other_noun(subject) not in NOUNS[subject.thing.shape]
