@@ -28,8 +28,8 @@ class DTIConceptNode(io.ComfyNode):
             category="DTI",
             **search_aliases("concept list", "training set"),
             description=(
-                "A concept for Train Concepts: images, a name and an initializer. Several of these in a row, each "
-                "with the one before connected to concepts, make a list."
+                "A concept for Train Concepts or Train Concepts Together: images, a name and an initializer. Several of "
+                "these in a row, each with the one before connected to concepts, make a list."
             ),
             is_input_list=True,
             inputs=[
@@ -40,7 +40,7 @@ class DTIConceptNode(io.ComfyNode):
                 DTIConcept.Output(
                     display_name="concepts",
                     is_output_list=True,
-                    tooltip="Those before and this one, for Train Concepts or another Concept.",
+                    tooltip="Those before and this one, for the node that trains them or another Concept.",
                 )
             ],
         )

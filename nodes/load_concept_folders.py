@@ -37,7 +37,7 @@ class DTILoadConceptFolders(io.ComfyNode):
             **search_aliases("training images", "dataset", "load image folders", "concept list", "batch training"),
             description=(
                 "Loads a folder in ComfyUI's input that has a folder for each concept, called by name and initializer "
-                "('rex dog'), for Train Concepts."
+                "('rex dog'), for Train Concepts or Train Concepts Together."
             ),
             is_output_node=True,
             hidden=[io.Hidden.unique_id],
@@ -80,7 +80,9 @@ class DTILoadConceptFolders(io.ComfyNode):
                 ),
             ],
             outputs=[
-                DTIConcept.Output(display_name="concepts", is_output_list=True, tooltip="For Train Concepts."),
+                DTIConcept.Output(
+                    display_name="concepts", is_output_list=True, tooltip="For the node that trains them."
+                ),
                 report_output("The concepts, and what is wrong with which, for Preview as Text."),
             ],
         )

@@ -21,6 +21,9 @@ from .train_inputs import TEMPLATES
 def notes_before(one: Mapping[str, Any], planned: PlannedRun, images: Sequence[Images]) -> list[str]:
     """What is odd about the images of each concept, and what is not done as asked for."""
     notes = resolution_notes(one["model"], planned.crop.resolution)
+    without = [of.called for of in planned.concepts if not held_out_numbers(len(of.typed), one["held_out"])]
+    if one["patience"] and 0 < len(without) < len(planned.concepts):
+        notes.append(f"The run does not end early for patience, as nothing of {', '.join(without)} is held out.")
     for concept, (pictures, masks) in zip(planned.concepts, images, strict=True):
         own = held_out_notes(len(pictures), one["held_out"])
         if max(concept.shares) > 1:

@@ -39,6 +39,8 @@ def planned_together(settings: Mapping[str, Any], concepts: Sequence[Concept]) -
     planned, problems = [], []
     for concept in concepts:
         try:
+            if concept.problem:
+                raise ValueError(concept.problem)
             check_concept(settings["clip"], concept.initializer, config.n_vectors, encoders)
             planned.append(_planned(settings, concept, words))
         except (OSError, ValueError) as error:
@@ -54,8 +56,6 @@ def planned_together(settings: Mapping[str, Any], concepts: Sequence[Concept]) -
 
 
 def _planned(settings: Mapping[str, Any], concept: Concept, words: Mapping[str, str]) -> PlannedConcept:
-    if concept.problem:
-        raise ValueError(concept.problem)
     named = partial(with_names, own=concept.name, names=words)
     typed = captions_by_picture(concept.captions, templates_of(concept.templates), concept.n_images, named)
     captions = [_beside_class_words(settings, named(texts), words) for texts in typed]

@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from tests.nodes.whole_runs import whole_run  # noqa: F401
+from tests.nodes.whole_runs import stop_at, whole_run  # noqa: F401
 
 # Portrait, landscape and square, so that crops of 192 have three shapes.
 SIZES = ((300, 160), (160, 320), (220, 220), (250, 150), (200, 320))
@@ -23,24 +23,6 @@ ASKED = {"held_out": 1, "validate_every": 2, "save_every": 0, "steps": 4}
 
 def same(found, expected) -> bool:
     return found.keys() == expected.keys() and all(torch.equal(found[key], rows) for key, rows in expected.items())
-
-
-@pytest.fixture
-def stop_at(monkeypatch, comfy_modules):
-    """Makes the host's interrupt come after a step, once."""
-    import comfy.model_management
-    from dti_pack.nodes.host.training import run_watch
-
-    wanted, step = [], run_watch.RunWatch.step
-
-    def stopping(self, report):
-        if wanted == [report.step]:
-            wanted.clear()
-            raise comfy.model_management.InterruptProcessingException
-        return step(self, report)
-
-    monkeypatch.setattr(run_watch.RunWatch, "step", stopping)
-    return wanted.append
 
 
 @pytest.fixture

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors import safe_open
 
-from tests.nodes.whole_runs import whole_run  # noqa: F401
+from tests.nodes.whole_runs import stop_at, whole_run  # noqa: F401
 
 SIZES = ((80, 64), (64, 100), (70, 70), (64, 64), (90, 66))
 PICTURES = [
@@ -46,24 +47,6 @@ def together(whole_run):  # noqa: F811
     return lambda concepts, **settings: train_together(whole_run.settings(**settings), concepts, "7")
 
 
-@pytest.fixture
-def stop_at(monkeypatch, comfy_modules):
-    """Makes the host's interrupt come after a step, once."""
-    import comfy.model_management
-    from dti_pack.nodes.host.training import run_watch
-
-    wanted, step = [], run_watch.RunWatch.step
-
-    def stopping(self, report):
-        if wanted == [report.step]:
-            wanted.clear()
-            raise comfy.model_management.InterruptProcessingException
-        return step(self, report)
-
-    monkeypatch.setattr(run_watch.RunWatch, "step", stopping)
-    return wanted.append
-
-
 ALL = {"steps": 4, "batch_size": 2, "mirror": True, "schedule": "cosine", "average": 2, "held_out": 1}
 ALL |= {"validate_every": 2, "class_word": True, "caption_dropout": 0.5, "crop": "keep aspect", "save_every": 0}
 
@@ -96,10 +79,11 @@ def two(concept) -> list:
 def test_two_that_were_stopped_are_what_they_are_in_one_piece(whole_run, together, concept, stop_at):  # noqa: F811
     from comfy.model_management import InterruptProcessingException
 
-    settings = {**ALL, "steps": 6, "class_word": False, "average": 3}
+    settings = {**ALL, "steps": 6, "class_word": False, "average": 3, "patience": 1}
     whole, said = together(two(concept), **settings)
     assert "rex: Image 4 is held out" in said and "mug: held_out is 1, and of 2 images none can be held out" in said
-    assert "rex: step " in said
+    assert "rex: step " in said and len(whole.losses) == 6
+    assert "does not end early for patience, as nothing of mug is held out" in said
     headers = []
     for saved in whole.saved:
         with safe_open(saved.path, "pt") as file:
@@ -145,10 +129,13 @@ def test_what_is_wrong_is_said_of_each_before_anything_is_loaded(whole_run, toge
     rex, mug = two(concept)
     wrong = concept("cup", "zxqvy", PICTURES[:1], captions=["a {}"])
     other = concept("dog", "dog", PICTURES[:1], captions=["a {} and a {Mug}"])
+    broken = replace(concept("cat", "zxqvy", []), problem="1.png cannot be read")
     with pytest.raises(ValueError, match="all concepts of a run are needed") as error:
-        together([rex, mug, wrong, other])
+        together([rex, mug, wrong, other, broken])
     assert "cup: " in str(error.value) and "vocabulary" in str(error.value)
-    assert "dog: the caption 'a {} and a {Mug}' names 'Mug'; the concepts are rex, mug, cup, dog." in str(error.value)
+    named = "dog: the caption 'a {} and a {Mug}' names 'Mug'; the concepts are rex, mug, cup, dog, cat."
+    assert named in str(error.value)
+    assert "cat: 1.png cannot be read" in str(error.value)
     assert whole_run.shown == whole_run.files() == []
     with pytest.raises(ValueError, match="Two concepts are called 'REX'"):
         together([rex, concept("REX", "cat", PICTURES)])
@@ -167,7 +154,7 @@ def test_a_name_in_braces_means_nothing_to_dti_train_and_that_is_said(whole_run)
     from dti_pack.nodes.train_run import run_training
 
     run = run_training(whole_run.settings(name="alone", save_every=0), PICTURES, ["a {} and a {mug}"], (), "7")
-    assert any(note.startswith("Captions have {mug}, which is trained as it stands.") for note in run.notes)
+    assert any(note.startswith("Captions have {mug}, which is trained as it stands: ") for note in run.notes)
 
 
 def test_prompts_of_previews_name_each_concept_or_one(comfy_modules):

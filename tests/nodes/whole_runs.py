@@ -70,3 +70,22 @@ def whole_run(models: Any, node_mode: None, tmp_path: Path, monkeypatch: pytest.
     for module in (concept_queue, run_report):
         monkeypatch.setattr(module, "notify", runs.shown.append)
     return runs
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch, comfy_modules: None) -> Callable[[int], None]:
+    """Makes the host's interrupt come after a step, once."""
+    import comfy.model_management
+    from dti_pack.nodes.host.training import run_watch
+
+    wanted: list[int] = []
+    step = run_watch.RunWatch.step
+
+    def stopping(self: Any, report: Any) -> Any:
+        if wanted == [report.step]:
+            wanted.clear()
+            raise comfy.model_management.InterruptProcessingException
+        return step(self, report)
+
+    monkeypatch.setattr(run_watch.RunWatch, "step", stopping)
+    return wanted.append
