@@ -28,8 +28,8 @@ class DTIConceptNode(io.ComfyNode):
             category="DTI",
             **search_aliases("concept list", "training set"),
             description=(
-                "A concept for Train Concepts or Train Concepts Together: images, a name and an initializer. Several of "
-                "these in a row, each with the one before connected to concepts, make a list."
+                "A concept for Train Concepts or Train Concepts Together: images, a name and an initializer. Several "
+                "of these in a row, each with the one before connected to concepts, make a list."
             ),
             is_input_list=True,
             inputs=[
