@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from dti_pack.dti_core.scoring.intervals import DRAWS, Interval, Values, bootstrap
 
 from . import archive, curves, main_tables
-from .bootstrap import DRAWS, Interval, Values, bootstrap
 from .job import jobs_of
 from .plan import REPORT, WHOLE, Row, Scale, Table
 from .recipe import recipe_table
@@ -113,7 +113,10 @@ def report(scale: Scale, results: Results) -> str:
             found = at_same_image((dial[0], dial[1]), (image, text))
             beside = ("-", "-") if found is None else found
             lines.append([label, one.dial.name, bootstrap(image[:, None]), bootstrap(text[:, None]), *beside])
-    parts += ["The dial at the same image:"]
+    parts += [
+        "The dial at the same image (draws of subjects beyond the dial's ends count as at its end: intervals near 1 are a "
+        "little narrow):"
+    ]
     parts += [markdown(lines, ["", "dial of", "Image", "Text", "the dial's text there", "the dial's, less"])]
     return "\n\n".join(parts)
 

@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from dti_pack.dti_core.scoring.intervals import Values, bootstrap
 from small_world.subjects import SUBJECTS, Subject
 from small_world.words import NOUNS
 from torch import Tensor
 
 from . import archive
-from .bootstrap import Values, bootstrap
 from .evaluation import paint, score
 from .main_tables import table_2
 from .methods import learn
