@@ -28,11 +28,11 @@ def settings_inputs() -> list[Any]:
 
 
 def explained(inputs: Iterable[Any], tooltips: Mapping[str, str]) -> list[Any]:
-    """The inputs, some of which mean something else in a node."""
-    explained = list(inputs)
-    for one in explained:
+    """The inputs, of which some mean something else in a node."""
+    found = list(inputs)
+    for one in found:
         one.tooltip = tooltips.get(one.id, one.tooltip)
-    return explained
+    return found
 
 
 def with_defaults(inputs: Mapping[str, Sequence[Any]], declared: Iterable[Any]) -> dict[str, Sequence[Any]]:
