@@ -114,8 +114,8 @@ def report(scale: Scale, results: Results) -> str:
             beside = ("-", "-") if found is None else found
             lines.append([label, one.dial.name, bootstrap(image[:, None]), bootstrap(text[:, None]), *beside])
     parts += [
-        "The dial at the same image (draws of subjects beyond the dial's ends count as at its end: intervals near 1 are "
-        "a little narrow):"
+        "The dial at the same image (draws of subjects beyond the dial's ends count as at its end: intervals near 1 "
+        "are a little narrow):"
     ]
     parts += [markdown(lines, ["", "dial of", "Image", "Text", "the dial's text there", "the dial's, less"])]
     return "\n\n".join(parts)
