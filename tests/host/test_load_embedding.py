@@ -109,10 +109,12 @@ def test_a_missing_file_is_refused(client, checkpoint):
 
 def test_likeness_goes_from_the_word_to_the_file(client, checkpoint):
     """At 1 the prompt is that of the file, at 0 that of the word, and a sweep between the two is the dial."""
-    file = "rex.safetensors"
-    rex = ConceptEmbedding("rex", {"clip_l": torch.ones(1, 64), "clip_g": torch.ones(1, 96)}, {INITIALIZER: "star"})
-    save_embedding(rex, client.host.base / "models" / "embeddings" / file)
-    typed = picture(client, text_to_image(checkpoint, "a photo of embedding:rex in the rain", seed=3))
+    file = "dialled.safetensors"
+    saved = ConceptEmbedding(
+        "dialled", {"clip_l": torch.ones(1, 64), "clip_g": torch.ones(1, 96)}, {INITIALIZER: "star"}
+    )
+    save_embedding(saved, client.host.base / "models" / "embeddings" / file)
+    typed = picture(client, text_to_image(checkpoint, "a photo of embedding:dialled in the rain", seed=3))
     word = picture(client, text_to_image(checkpoint, "a photo of star in the rain", seed=3))
     other = picture(client, text_to_image(checkpoint, "a photo of heart in the rain", seed=3))
     assert (picture(client, graph(checkpoint, file, likeness=1.0, initializer="heart")) == typed).all()
