@@ -197,6 +197,7 @@ def test_noise_levels_are_the_schedulers_own_whatever_it_has_sampled(pipe) -> No
     [
         ("DPMSolverMultistepScheduler", {"prediction_type": "epsilon"}, "DPMSolver.*'epsilon'"),
         ("FlowMatchEulerDiscreteScheduler", {"use_dynamic_shifting": True}, "use_dynamic_shifting True"),
+        ("DPMSolverMultistepScheduler", {"prediction_type": "flow_prediction"}, "the shift None"),
         ("SCMScheduler", {}, "SCMScheduler.*'trigflow'"),
     ],
 )

@@ -72,6 +72,8 @@ def _schedule(scheduler: Any) -> Tensor:
     config = scheduler.config
     # Solvers that do flow matching too say so, and call the shift otherwise.
     kind, shift = config.get("prediction_type", "flow_prediction"), config.get("flow_shift", config.get("shift"))
+    if "use_flow_sigmas" in config and not config.use_flow_sigmas:  # it would sample on other levels
+        shift = None
     if kind != "flow_prediction" or shift is None or config.get("use_dynamic_shifting", False):
         raise ValueError(
             f"The pipeline's scheduler is {type(scheduler).__name__} with the prediction type {kind!r}, the shift "
