@@ -9,12 +9,14 @@ from torch import Tensor
 
 from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.training.captions import check_captions
+from .drawing import drawing_needed
 from .host.encoder_probe import EncoderProbe
 from .host.node_text import show_on_node
 from .host.schema import search_aliases
 from .host.training.text_encoder import check_fits
 from .inspector.inspection import EncoderInspection, inspect
 from .inspector.report import report_text, summary_text
+from .labels import told_apart
 from .single_values import single_values
 from .sockets import DTIEmbedding
 
@@ -80,7 +82,7 @@ class DTINormInspector(io.ComfyNode):
             key: max(float(each.norms()[key].max()) for each in embeddings) for key in probe.text_encoder.vocabularies
         }
         inspections = [inspect(probe, each, one["prompt"], longest) for each in embeddings]
-        labels = _labels(embeddings)
+        labels = told_apart([each.name for each in embeddings])
         image = _pictures(probe, labels, inspections)
         summary = summary_text(labels, embeddings, inspections)
         report = f"{summary}\n\n{report_text(labels, embeddings, inspections)}"
@@ -93,20 +95,9 @@ class DTINormInspector(io.ComfyNode):
         )
 
 
-def _labels(embeddings: list[ConceptEmbedding]) -> list[str]:
-    """Names, numbered where several embeddings have the same."""
-    names = [one.name for one in embeddings]
-    return [f"{name} #{names[:i].count(name) + 1}" if names.count(name) > 1 else name for i, name in enumerate(names)]
-
-
 def _pictures(probe: EncoderProbe, labels: list[str], inspections: list[dict[str, EncoderInspection]]) -> Tensor:
-    try:
+    with drawing_needed("Norm Inspector"):
         from .inspector.figure import EncoderPage, draw_pages
-    except ModuleNotFoundError as error:
-        raise RuntimeError(
-            f"Norm Inspector draws with matplotlib, and the Python package {error.name!r} is missing. Install the "
-            "pack's requirement into ComfyUI's own Python: python -m pip install matplotlib."
-        ) from error
     pages = []
     for key, vocabulary in probe.text_encoder.vocabularies.items():
         norms = vocabulary.norms[vocabulary.is_word].cpu()

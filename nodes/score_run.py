@@ -24,6 +24,7 @@ from ..dti_core.scoring.table import ScoreTable
 from ..dti_core.training.captions import check_captions
 from ..dti_core.training.image_marks import trained_on
 from ..dti_core.training.pixels import check_pixels
+from .drawing import drawing_needed
 from .host.prompt.outputs import file_outputs
 from .host.scoring.candidates import candidates
 from .host.scoring.files import write_files
@@ -32,10 +33,11 @@ from .host.scoring.samples import Sampling
 from .host.scoring.text import ClipText, text_encoder_for
 from .host.scoring.vision import FILES, image_features
 from .host.training.family import native_resolution
+from .labels import told_apart
 from .scoring.contact_sheet import draw_sheet
 from .scoring.labels import short_labels
 from .scoring.references import ceiling_notes, near_notes, subject_alone, trained_notes
-from .scoring.report import Circumstances, header_notes, report_text, table_csv, table_json
+from .scoring.report import SCORE_NOTE, Circumstances, header_notes, report_text, table_csv, table_json
 
 SHARE, INTERVAL = "share of likeness", "within interval"
 CLASS_WORD_NOTE = "dti.class_word"
@@ -67,8 +69,8 @@ def score_embeddings(
 
     Raises ValueError for what cannot be scored, before the first image, and the host's interrupt at Stop.
     """
-    from .scoring.front import draw_front  # needs matplotlib, and is missed now and not after hours
-
+    with drawing_needed("Score Embeddings"):
+        from .scoring.front import draw_front  # what it lacks is said now and not after hours
     _check_scorers(one, pictures)
     clip = one["clip"]
     texts, seeds = prompts_of(one["prompts"], one["own_prompts"], one["prompt_count"]), _seeds(one)
@@ -93,7 +95,7 @@ def score_embeddings(
     own = [_scores(each, references, shape) for each in seen]
     floor, scores = own[0], own[1:]
     choice, rule = _choice(one, floor, scores)
-    table = ScoreTable([each.name for each in found], scores, floor, ceiling, choice)
+    table = ScoreTable(told_apart([each.name for each in found]), scores, floor, ceiling, choice)
     if floor.image is not None:
         notes += ceiling_notes(len(pictures), ceiling, float(floor.image.mean()))
     notes += [*_trust_notes(one, seen[0], shape), *_gain_notes(table), *filter(None, [measuring.problem])]
@@ -110,7 +112,8 @@ def score_embeddings(
     }
     said = report_text(table, how, [*notes, *write_files(found[0].name, contents)])
     chosen = found[choice.chosen]
-    chosen = dataclasses.replace(chosen, metadata={**chosen.metadata, **header_notes(table, how)})
+    others = {key: value for key, value in chosen.metadata.items() if not key.startswith(SCORE_NOTE)}
+    chosen = dataclasses.replace(chosen, metadata={**others, **header_notes(table, how)})
     return ScoredRun(chosen, *outputs[choice.chosen], front[None], sheet[None], said)
 
 

@@ -14,6 +14,8 @@ from ...dti_core.scoring.choice import Scores
 from ...dti_core.scoring.intervals import Interval
 from ...dti_core.scoring.table import Row, ScoreTable, Standing
 
+# Before the entries of a header that come from here.
+SCORE_NOTE = "dti.score."
 CEILING = "your images, to each other"
 
 
@@ -81,18 +83,18 @@ def header_notes(table: ScoreTable, how: Circumstances) -> dict[str, str]:
     """Entries for the header of the embedding that was chosen."""
     row = table.rows()[table.choice.chosen]
     notes = {
-        "dti.score.rule": how.rule,
-        "dti.score.class_word": how.word,
-        "dti.score.images": f"{len(how.prompts)} prompts x {len(how.seeds)} seeds",
-        "dti.score.chosen_among": json.dumps(list(table.labels), ensure_ascii=False),
+        f"{SCORE_NOTE}rule": how.rule,
+        f"{SCORE_NOTE}class_word": how.word,
+        f"{SCORE_NOTE}images": f"{len(how.prompts)} prompts x {len(how.seeds)} seeds",
+        f"{SCORE_NOTE}chosen_among": json.dumps(list(table.labels), ensure_ascii=False),
     }
     for axis, standing in (("image", row.image), ("text", row.text)):
         if standing is not None:
-            notes[f"dti.score.{axis}"] = str(standing.mean)
-            notes[f"dti.score.{axis}_more_than_class_word"] = str(standing.more)
-            notes[f"dti.score.{axis}_scorer"] = str(how.settings[f"{axis}_scorer"])
+            notes[f"{SCORE_NOTE}{axis}"] = str(standing.mean)
+            notes[f"{SCORE_NOTE}{axis}_more_than_class_word"] = str(standing.more)
+            notes[f"{SCORE_NOTE}{axis}_scorer"] = str(how.settings[f"{axis}_scorer"])
     if not math.isnan(table.ceiling):
-        notes["dti.score.image_ceiling"] = f"{table.ceiling:.3f}"
+        notes[f"{SCORE_NOTE}image_ceiling"] = f"{table.ceiling:.3f}"
     return notes
 
 

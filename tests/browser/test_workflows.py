@@ -236,7 +236,7 @@ def test_score_embeddings(editor, client):
     (report,) = previews(editor, run)
     assert "1 embedding, 2 images of each" in report and "Chosen: my_concept" in report
     assert shapes(client, run).count((768, 1024, 3)) == 2  # the front, on the node and behind it
-    (saved,) = (client.host.base / "models" / "embeddings").glob("my_concept_best*.safetensors")
+    (saved,) = (client.host.base / "models" / "embeddings").glob("best_my_concept*.safetensors")
     assert "dti.score.image" in read_header(saved).metadata
 
 

@@ -237,7 +237,10 @@ def test_a_huge_header_entry_is_cut(probe):
 def test_missing_matplotlib_is_named(probe, monkeypatch):
     from dti_pack.nodes import norm_inspector
 
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "dti_pack.nodes.inspector.figure", raising=False)
+    for name in ("inspector.figure", "plot_style"):
+        monkeypatch.delitem(sys.modules, f"dti_pack.nodes.{name}", raising=False)
     with pytest.raises(RuntimeError, match=r"matplotlib.*pip install matplotlib"):
         norm_inspector._pictures(probe, ["one"], [inspected(probe, embedding(probe))])

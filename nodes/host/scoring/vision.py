@@ -39,8 +39,10 @@ def image_features(vision: ClipVision, pictures: Sequence[Tensor]) -> Tensor:
         found.append(features.float().cpu())
     together = torch.cat(found)
     if not together.isfinite().all():
-        raise ValueError("The scorer gives values that are not numbers: its file is damaged, or half precision is too "
-                         f"little for it (start ComfyUI with --fp32-text-enc). {FILES}")  # fmt: skip
+        raise ValueError(
+            "The scorer gives values that are not numbers: its file is damaged, or half precision is too little for it "
+            f"(start ComfyUI with --fp32-text-enc). {FILES}"
+        )
     return together
 
 
