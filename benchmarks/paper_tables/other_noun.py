@@ -1,6 +1,6 @@
 """DTI from a noun that is not what the images show: how much does the initializer matter?
 
-python -m paper_tables.other_noun OUT --comfyui COMFYUI
+python -m paper_tables.other_noun OUT --comfyui COMFYUI [--subjects N]
 Run it in benchmarks/, in ComfyUI's environment. OUT keeps what is trained; the class word's comes from results.zip.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from . import archive
 from .evaluation import paint, score
 from .main_tables import table_2
 from .methods import learn
-from .plan import WHOLE, Table
+from .plan import WHOLE
 from .results import AXES, Results
 from .settings import Settings
 from .store import Store, digest
@@ -54,12 +54,12 @@ def trained(world: World, store: Store, subject: Subject, settings: Settings) ->
     return vectors
 
 
-def run(world: World, store: Store) -> dict[str, Values]:
+def run(world: World, store: Store, subjects: Sequence[Subject]) -> dict[str, Values]:
     """By axis, [subjects, sampling seeds]."""
     settings = WHOLE.of("dti")
-    shape = (len(REPORTING), WHOLE.sampling_seeds)
+    shape = (len(subjects), WHOLE.sampling_seeds)
     found = {axis: np.full(shape, np.nan) for axis in AXES}
-    for row, subject in enumerate(REPORTING):
+    for row, subject in enumerate(subjects):
         vectors = trained(world, store, subject, settings)
         for column in range(WHOLE.sampling_seeds):
             examination = replace(WHOLE.examination, sampling_seed=column)
@@ -71,8 +71,9 @@ def run(world: World, store: Store) -> dict[str, Values]:
     return found
 
 
-def report(found: Mapping[str, Values], table: Table, results: Results) -> str:
+def report(found: Mapping[str, Values], subjects: Sequence[Subject], results: Results) -> str:
     """The two starts, and the difference subject by subject; intervals over subjects."""
+    table = replace(table_2(WHOLE), seeds=(SEED,), concepts=tuple(subject.name for subject in subjects))
     base = {axis: results.values(table, table.row("DTI"), axis) for axis in AXES}
     own = {axis: found[axis].mean(1, keepdims=True) for axis in AXES}
     lines: list[list[object]] = [
@@ -80,7 +81,7 @@ def report(found: Mapping[str, Values], table: Table, results: Results) -> str:
         ["another noun", *(bootstrap(own[axis]) for axis in AXES)],
         ["another noun - class word", *(bootstrap(own[axis] - base[axis]) for axis in AXES)],
     ]
-    names = ", ".join(f"{subject.name} from {other_noun(subject)}" for subject in REPORTING)
+    names = ", ".join(f"{subject.name} from {other_noun(subject)}" for subject in subjects)
     return f"DTI, {WHOLE.steps} steps, training seed {SEED}: {names}.\n\n{markdown(lines, ['start', 'Image', 'Text'])}"
 
 
@@ -88,12 +89,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--comfyui", type=Path)
+    parser.add_argument("--subjects", type=int, default=len(REPORTING), help="of those that report")
     options = parser.parse_args()
     places = places_in(options.out, options.comfyui)
     archive.unpack(options.out)
     store = Store(places.results)
-    found = run(load_world(places), store)
-    text = report(found, replace(table_2(WHOLE), seeds=(SEED,)), Results(store))
+    subjects = REPORTING[: options.subjects]
+    text = report(run(load_world(places), store, subjects), subjects, Results(store))
     (places.results / "other_noun.md").write_text(text + "\n", encoding="utf-8")
     log.info("\n%s", text)
 
