@@ -24,12 +24,17 @@ def random_checkpoint(tree: Path, python: Path, file: Path, *options: str) -> No
         _benchmark(python, [str(SMALL_SDXL / "random_checkpoint.py"), str(file), *options], tree)
 
 
-def family_checkpoints(tree: Path, python: Path, folder: Path, *names: str) -> dict[str, dict[str, Any]]:
+def family_checkpoints(
+    tree: Path, python: Path, folder: Path, *names: str, parts: Path | None = None
+) -> dict[str, dict[str, Any]]:
     """A checkpoint of each of these small families, or of all, in the folder; written there unless it is there.
 
-    Returns by name its title, the initializer to train from and the keys of its text encoders.
+    parts: ComfyUI's models folder, for the same in parts too.
+
+    Returns by name its title, the initializer to train from, the keys of its text encoders, and the parts' names.
     """
-    said = _benchmark(python, [str(SMALL_FAMILIES / "random_checkpoint.py"), str(folder), *names], tree)
+    apart = [] if parts is None else ["--parts", str(parts)]
+    said = _benchmark(python, [str(SMALL_FAMILIES / "random_checkpoint.py"), str(folder), *names, *apart], tree)
     return dict(json.loads(said))
 
 

@@ -1,8 +1,8 @@
 # ruff: noqa: T201
 """Checks every small family in a ComfyUI, notes what was found, and writes docs/families.md from all notes.
 
-Run it in the repository's folder:
-    python -m benchmarks.families --comfyui PATH [FAMILY ...]
+Run it in the repository's folder, once with each ComfyUI that the page is about; about five minutes on one core:
+    python -m benchmarks.families --comfyui PATH --python FILE [FAMILY ...]
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import Any
 
 from benchmarks.families.checks import Cell, Concept, add_images, run_checks
 from benchmarks.families.gradient import TOLERANCE
-from benchmarks.families.notes import Found, Notes, read_notes, write_notes
+from benchmarks.families.notes import Found, Notes, keep_rows, read_notes, write_notes
 from benchmarks.families.page import PAGE, page
+from benchmarks.families.parts import loaders
 from benchmarks.small_checkpoints import SMALL_FAMILIES, SMALL_SDXL, family_checkpoints
 from comfy_host.client import Client
 from comfy_host.environment import REPO, comfyui_tree, comfyui_version, given_interpreter
@@ -59,18 +60,27 @@ def check(tree: Path, python: Path, names: Sequence[str], base: Path) -> None:
     version = comfyui_version(tree)
     make_base(base, packs=[SMALL_SDXL, SMALL_FAMILIES])
     checkpoints = base / "models" / "checkpoints"
-    known = family_checkpoints(tree, python, checkpoints, *names)
+    known = family_checkpoints(tree, python, checkpoints, *names, parts=base / "models")
     write_notes(version, Notes(refused=refused(tree, python)))
     slopes = gradients(tree, python, checkpoints, list(known))
     with running_host(tree, python, base) as host, Client(host) as client:
         add_images(client)
         for name, family in known.items():
-            concept = Concept(f"{name}.safetensors", f"concept_{name}", family["initializer"], family["size"])
+            concept = Concept(
+                f"{name}.safetensors",
+                f"concept_{name}",
+                family["initializer"],
+                family["size"],
+                loaders(name, family),
+                is_apart=not family["with_vae"],
+            )
             cells = dict(run_checks(client, concept, family["encoders"]))
             if cells["trains"].works:
                 cells["gradient"] = slopes[name]
             write_notes(version, Notes({name: Found(family["title"], cells)}))
             print(name, {column: cell.works for column, cell in cells.items()}, flush=True)
+    if not names:
+        keep_rows(version, list(known))
 
 
 def main() -> None:

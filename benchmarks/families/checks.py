@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
+from safetensors.numpy import load_file
 
+from benchmarks.families.parts import in_parts
 from comfy_host.client import Client, HostError
 from comfy_host.graphs import Graph, node, paint, train
 
@@ -19,17 +21,26 @@ SIZE = 128
 QUICK = {"steps": 2, "batch_size": 2, "resolution": SIZE, "save_every": 1, "if_exists": "replace", "resume": "never"}
 SAMPLING = {"steps": 1, "seed": 5}
 
-COLUMNS = ("loads", "trains", "gradient", "saves", "prompt", "our loader", "inspector", "slerp")
+COLUMNS = ("loads", "trains", "gradient", "saves", "prompt", "our loader", "inspector", "slerp", "in parts")
 
 
 @dataclass(frozen=True)
 class Concept:
-    """The training of one small family: its checkpoint's name, and that of the embedding; images in pixels."""
+    """The training of one small family: its checkpoint's name, and that of the embedding; images in pixels.
+
+    parts: what loads it in parts. is_apart: whether that is what loads it here.
+    """
 
     checkpoint: str
     name: str
     initializer: str = "dog"
     size: int = SIZE
+    parts: Graph | None = None
+    is_apart: bool = False
+
+    def loaded(self, graph: Graph) -> Graph:
+        """A graph on its checkpoint, as it is loaded here."""
+        return in_parts(graph, self.parts) if self.is_apart and self.parts else graph
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,7 @@ def train_graph(concept: Concept, **settings: Any) -> Graph:
     own = {"name": concept.name, "initializer": concept.initializer, "resolution": concept.size}
     graph = train(concept.checkpoint, FOLDER, **{**QUICK, **own, **settings})
     graph["said"] = node("PreviewAny", source=["train", 3])
-    return graph
+    return concept.loaded(graph)
 
 
 def embedding_file(client: Client, name: str) -> Path:
@@ -100,7 +111,7 @@ def prompt_graph(concept: Concept) -> Graph:
         "prompt": node("StringReplace", string="a photo of a{}now", find="{}", replace=["load", 2]),
     }
     graph["positive_loaded"]["inputs"]["clip"] = ["load", 1]
-    return graph
+    return concept.loaded(graph)
 
 
 def slerp_graph(concept: Concept) -> Graph:
@@ -116,17 +127,18 @@ def slerp_graph(concept: Concept) -> Graph:
     }
     graph["slerp"]["inputs"]["clip"] = ["checkpoint", 1]
     graph["positive"]["inputs"]["clip"] = ["slerp", 1]
-    return graph
+    return concept.loaded(graph)
 
 
 def inspector_graph(concept: Concept) -> Graph:
     """Norm Inspector on the trained embedding; its report is the text of "said"."""
-    return {
+    graph = {
         **checkpoint_node(concept),
         "load": load_node(concept),
         "inspect": node("DTI_NormInspector", embedding=["load", 0], clip=["checkpoint", 1], prompt="a photo of a {}"),
         "said": node("PreviewAny", source=["inspect", 1]),
     }
+    return concept.loaded(graph)
 
 
 def run_checks(client: Client, concept: Concept, encoders: Sequence[str]) -> Iterator[tuple[str, Cell]]:
@@ -137,10 +149,12 @@ def run_checks(client: Client, concept: Concept, encoders: Sequence[str]) -> Ite
     try:
         client.run(train_graph(concept))
     except HostError as error:
-        yield "loads", Cell(error.node_id != "checkpoint", error.message)
+        if not concept.is_apart:
+            yield "loads", Cell(error.node_id != "checkpoint", error.message)
         yield "trains", Cell(False, error.message)
         return
-    yield "loads", Cell(True)
+    if not concept.is_apart:
+        yield "loads", Cell(True)
     yield "trains", Cell(True)
     yield "saves", _checked(lambda: _saved(client, concept, encoders))
     found: list[NDArray[np.uint8]] = []
@@ -149,6 +163,24 @@ def run_checks(client: Client, concept: Concept, encoders: Sequence[str]) -> Ite
     yield "our loader", read if not found else Cell(bool((found[2] != found[0]).any()))
     yield "inspector", _checked(lambda: client.run(inspector_graph(concept)))
     yield "slerp", _checked(lambda: _differ(*pictures(client, slerp_graph(concept), "", "_without")))
+    if concept.is_apart:
+        yield "in parts", Cell(True)
+    elif concept.parts:
+        reads_files = bool(found) and _heard_alike(*found).works
+        yield "in parts", _checked(lambda: _trains_apart(client, concept, reads_files))
+
+
+def _trains_apart(client: Client, concept: Concept, reads_files: bool) -> None:
+    """Loaded in parts it trains to the same vectors, and a prompt hears them."""
+    apart = replace(concept, name=f"{concept.name}_parts", is_apart=True)
+    client.run(train_graph(apart))
+    whole, own = (load_file(embedding_file(client, name)) for name in (concept.name, apart.name))
+    if whole.keys() != own.keys() or any((whole[key] != own[key]).any() for key in whole):
+        raise AssertionError("it trains to other vectors than the checkpoint")
+    without, typed, loaded = pictures(client, prompt_graph(apart), "_without", "_typed", "_loaded")
+    _differ(loaded, without)
+    if reads_files:
+        _differ(typed, without)
 
 
 def _saved(client: Client, concept: Concept, encoders: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,12 +38,22 @@ def write_notes(version: str, new: Notes) -> None:
     FOLDER.mkdir(exist_ok=True)
     file = FOLDER / f"{version}.json"
     old = _read(file) if file.is_file() else Notes()
+    _write(file, Notes({**old.rows, **new.rows}, {**old.refused, **new.refused}))
+
+
+def keep_rows(version: str, names: Sequence[str]) -> None:
+    """Of those of a host leave the rows of these families, in this order: what a run over all of them has found."""
+    file = FOLDER / f"{version}.json"
+    old = _read(file)
+    _write(file, Notes({name: old.rows[name] for name in names}, old.refused))
+
+
+def _write(file: Path, notes: Notes) -> None:
     rows = {
         name: {"title": row.title, **{column: [cell.works, cell.said] for column, cell in row.cells.items()}}
-        for name, row in {**old.rows, **new.rows}.items()
+        for name, row in notes.rows.items()
     }
-    raw = {"rows": rows, "refused": {**old.refused, **new.refused}}
-    file.write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
+    file.write_text(json.dumps({"rows": rows, "refused": notes.refused}, indent=1) + "\n", encoding="utf-8")
 
 
 def _read(file: Path) -> Notes:

@@ -22,7 +22,8 @@ class Family:
     marks: tensors that the file has beside its weights, or in the place of them, by name.
     module: the host's class of the network.
     initializer: a word of its vocabulary. size: of the images in pixels.
-    with_vae: whether there is a small VAE for its latents; without, the checkpoint is for gradients alone.
+    with_vae: whether its checkpoint has a small VAE for its latents; without, it is loaded in parts, or for gradients.
+    clip_type: what CLIPLoader and its like call the kind of its text encoders.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Family:
     initializer: str = "dog"
     size: int = 128
     with_vae: bool = True
+    clip_type: str = "stable_diffusion"
 
 
 def small_tokenizer(kind: type, widths: Mapping[str, int]) -> type:
@@ -55,6 +57,8 @@ def small_encoders(kind: type, configs: Mapping[str, Mapping[str, Any]]) -> type
     """The host's text encoders with what `configs` changes in each one's configuration, by encoder key."""
 
     class SmallEncoders(kind):  # type: ignore[misc]
+        sizes = configs
+
         def __init__(self, device: Any = "cpu", dtype: Any = None, model_options: dict[str, Any] | None = None) -> None:
             sizes = {f"{key}_model_config": dict(config) for key, config in configs.items()}
             super().__init__(device=device, dtype=dtype, model_options={**(model_options or {}), **sizes})

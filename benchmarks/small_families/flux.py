@@ -87,7 +87,8 @@ def _family(
     config = small_config(kind, network, tokenizer, encoders, extra=(*UNSEEN, *extra), match=("hidden_size",))
     module = partial(Chroma if network["image_model"] == "chroma" else Flux, operations=comfy.ops.manual_cast)
     # The host tells Flux.2's TAESD by what a file's name says, and there is no name within a checkpoint.
-    return Family(name, title, config, network, keys, module=module, with_vae=network["image_model"] != "flux2")
+    clip_type = network["image_model"]
+    return Family(name, title, config, network, keys, module=module, with_vae=clip_type != "flux2", clip_type=clip_type)
 
 
 _MODELS, _TOKENIZER = comfy.supported_models, comfy.text_encoders.flux.FluxTokenizer

@@ -101,7 +101,8 @@ def _family(
     # Both are what the host calls Lumina 2 in another size.
     kind = comfy.supported_models.Lumina2 if name == "lumina2" else comfy.supported_models.ZImage
     config = small_config(kind, network, tokenizer, encoders, extra=unseen, match=("dim",))
-    return Family(name, title, config, network, (encoder,), marks, partial(NextDiT, operations=comfy.ops.manual_cast))
+    module = partial(NextDiT, operations=comfy.ops.manual_cast)
+    return Family(name, title, config, network, (encoder,), marks, module, clip_type="lumina2")
 
 
 FAMILIES = (

@@ -37,7 +37,7 @@ def _network(**config: Any) -> PixArtMS:
 
 def _family(name: str, title: str, kind: Any, network: dict[str, Any]) -> Family:
     config = small_config(kind, network, PixArtTokenizer, ENCODER, extra=UNSEEN, match=("depth",))
-    return Family(name, title, config, network, ("t5xxl",), module=_network, size=384)
+    return Family(name, title, config, network, ("t5xxl",), module=_network, size=384, clip_type="pixart")
 
 
 FAMILIES = (

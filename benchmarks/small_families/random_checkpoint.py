@@ -21,6 +21,7 @@ import random_sdxl  # noqa: E402
 from comfy.taesd.taesd import TAESD  # noqa: E402
 
 from small_families.family import Family  # noqa: E402
+from small_families.parts import encoder_files, split, vae_name  # noqa: E402
 from small_families.registry import FAMILIES  # noqa: E402
 
 
@@ -51,18 +52,24 @@ def describe(family: Family) -> dict[str, object]:
         "initializer": family.initializer,
         "encoders": family.encoders,
         "size": family.size,
+        "with_vae": family.with_vae,
+        "clip_type": family.clip_type,
+        "clip_names": encoder_files(family),
+        "vae_name": vae_name(family),
     }
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("families", nargs="*", help=f"of {', '.join(FAMILIES)}; all with a VAE where none is named")
+    parser.add_argument("families", nargs="*", help=f"of {', '.join(FAMILIES)}; all where none is named")
+    parser.add_argument("--parts", type=Path, metavar="MODELS", help="ComfyUI's models folder, for the same in parts")
     options = parser.parse_args()
-    whole = [name for name, family in FAMILIES.items() if family.with_vae]
-    chosen = {name: FAMILIES[name] for name in options.families or whole}
+    chosen = {name: FAMILIES[name] for name in options.families or FAMILIES}
     for name, chosen_family in chosen.items():
         target = options.folder / f"{name}.safetensors"
         if not target.is_file():
             write(target, chosen_family)
+        if options.parts and not (options.parts / "diffusion_models" / target.name).is_file():
+            split(target, chosen_family, options.parts)
     print(json.dumps({name: describe(family) for name, family in chosen.items()}))

@@ -53,7 +53,7 @@ def _family(name: str, title: str, t5: bool) -> Family:
     config = small_config(comfy.supported_models.SD3, NETWORK, SD3Tokenizer, ENCODERS[t5], match=match)
     config.clip_target = clip_target  # type: ignore[method-assign]
     keys = ("clip_l", "clip_g", "t5xxl") if t5 else ("clip_l", "clip_g")
-    return Family(name, title, config, NETWORK, keys, module=MODULE)
+    return Family(name, title, config, NETWORK, keys, module=MODULE, clip_type="sd3")
 
 
 FAMILIES = (_family("sd3", "SD 3.5 without T5", t5=False), _family("sd3_t5", "SD 3.5 with T5", t5=True))

@@ -67,7 +67,7 @@ BOTH = ("clip_l", "clip_g")
 
 def _family(name: str, title: str, kind: type[BASE], network: Mapping[str, Any]) -> Family:
     config = small_config(kind, network, TOKENIZER, ENCODERS, extra=("num_heads", "num_head_channels"))
-    return Family(name, title, config, network, BOTH)
+    return Family(name, title, config, network, BOTH, clip_type="sdxl")
 
 
 SDXL = _family("sdxl", "SDXL, Pony, Illustrious", comfy.supported_models.SDXL, NETWORK)
@@ -76,9 +76,9 @@ REFINER_CONFIG = small_config(
 )
 FAMILIES = (
     SDXL,
-    Family("sdxl_v", "NoobAI, Illustrious (v)", SDXL.config, NETWORK, BOTH, V_PREDICTION),
-    Family("sdxl_edm", "Playground 2.5 (EDM)", SDXL.config, NETWORK, BOTH, EDM),
-    Family("sdxl_inpainting", "SDXL inpainting", SDXL.config, {**NETWORK, "in_channels": 9}, BOTH),
+    Family("sdxl_v", "NoobAI, Illustrious (v)", SDXL.config, NETWORK, BOTH, V_PREDICTION, clip_type="sdxl"),
+    Family("sdxl_edm", "Playground 2.5 (EDM)", SDXL.config, NETWORK, BOTH, EDM, clip_type="sdxl"),
+    Family("sdxl_inpainting", "SDXL inpainting", SDXL.config, {**NETWORK, "in_channels": 9}, BOTH, clip_type="sdxl"),
     _family("ssd_1b", "SSD-1B, Vega", comfy.supported_models.SSD1B, SHALLOW),
     _family("koala", "KOALA", comfy.supported_models.KOALA_700M, KOALA),
     Family("sdxl_refiner", "SDXL refiner", REFINER_CONFIG, REFINER, ("clip_g",)),

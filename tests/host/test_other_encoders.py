@@ -1,4 +1,4 @@
-"""Families whose text encoders are not CLIP's alone, from images to prompts in a real host."""
+"""Families whose text encoders are not CLIP's alone, from images to prompts in a real host: whole, and in parts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from safetensors import safe_open
 
 from benchmarks.families.checks import Concept, add_images, embedding_file, keys_and_widths, run_checks
+from benchmarks.families.parts import loaders
 from benchmarks.small_checkpoints import family_checkpoints
 from comfy_host.client import Client
 from comfy_host.environment import comfyui_tree, given_interpreter
@@ -19,21 +20,23 @@ FAMILIES = ("flux", "lumina2")
 
 @pytest.fixture(scope="module")
 def families(host: Host) -> dict[str, dict]:
-    """Checkpoints of small families in the host's folder."""
+    """Small families in the host's folders, as checkpoints and in parts."""
     python = given_interpreter() or Path(sys.executable)
-    return family_checkpoints(comfyui_tree(), python, host.base / "models" / "checkpoints", *FAMILIES)
+    models = host.base / "models"
+    return family_checkpoints(comfyui_tree(), python, models / "checkpoints", *FAMILIES, parts=models)
 
 
 def checked(client: Client, families, name: str):
     add_images(client)
-    concept = Concept(f"{name}.safetensors", f"of_{name}", size=families[name]["size"])
+    parts = loaders(name, families[name])
+    concept = Concept(f"{name}.safetensors", f"of_{name}", size=families[name]["size"], parts=parts)
     return dict(run_checks(client, concept, families[name]["encoders"])), embedding_file(client, concept.name)
 
 
 def test_clip_trains_beside_t5(client: Client, families):
     """T5 keeps the initializer, which the file has for it; the file says so."""
     cells, file = checked(client, families, "flux")
-    assert all(cell.works for cell in cells.values()), cells
+    assert all(cell.works for cell in cells.values()) and "in parts" in cells, cells
     assert keys_and_widths(file) == {"clip_l": 64, "t5xxl": 64}
     with safe_open(file, "pt") as opened:
         assert opened.metadata()["dti.held"] == "t5xxl"
