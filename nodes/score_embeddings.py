@@ -13,10 +13,11 @@ from ..dti_core.scoring.prompts import PRESETS
 from .host.embeddings.folder import embedding_path, file_fingerprint
 from .host.node_text import show_on_node
 from .host.prompt.trigger_wiring import prompts_that_miss_it
-from .host.schema import ADVANCED, search_aliases
+from .host.schema import search_aliases
 from .host.scoring.candidates import matching_files
-from .host.scoring.samples import SAMPLERS, SCHEDULERS
-from .score_run import INTERVAL, SHARE, prompts_of, score_embeddings
+from .score_inputs import score_inputs
+from .score_run import score_embeddings
+from .scoring.asked import prompts_of
 from .single_values import single_values
 from .sockets import DTIEmbedding, report_output, trigger_output
 from .train_inputs import with_defaults
@@ -43,7 +44,7 @@ class DTIScoreEmbeddings(io.ComfyNode):
             is_input_list=True,
             is_output_node=True,
             hidden=[io.Hidden.unique_id],
-            inputs=_inputs(),
+            inputs=score_inputs(),
             outputs=[
                 DTIEmbedding.Output(
                     display_name="embedding", tooltip="The best, by the rule; Save DTI Embedding keeps its scores too."
@@ -79,7 +80,7 @@ class DTIScoreEmbeddings(io.ComfyNode):
     @classmethod
     def execute(cls, **inputs: Sequence[Any]) -> io.NodeOutput:
         # Every input comes as a list, so that a list of embeddings is one table and not one each.
-        lists = with_defaults(inputs, _inputs())
+        lists = with_defaults(inputs, score_inputs())
         one = single_values("Score Embeddings", {key: values for key, values in lists.items() if key not in SEVERAL})
         embeddings: Sequence[ConceptEmbedding] = inputs.get("embeddings", ())
         pictures, trained = (_pictures(inputs.get(name, ())) for name in ("images", "trained_images"))
@@ -96,156 +97,3 @@ class DTIScoreEmbeddings(io.ComfyNode):
 
 def _pictures(batches: Sequence[Tensor]) -> list[Tensor]:
     return [picture for batch in batches for picture in batch]
-
-
-def _inputs() -> list[Any]:
-    """In this order, since graphs store values by position: new ones come last."""
-    return [
-        io.Model.Input(
-            "model", tooltip="The model to generate with, as your graph has it: with its LoRAs and patches."
-        ),
-        io.Clip.Input("clip", tooltip="The text encoders that the prompt uses."),
-        io.Vae.Input("vae", tooltip="The VAE that your images are decoded with."),
-        io.String.Input(
-            "embedding_files",
-            default="my_concept*",
-            tooltip="Files of models/embeddings by name, * for anything: my_concept* is a run with its saved steps. "
-            "Empty: only what is connected to embeddings.",
-        ),
-        io.Combo.Input(
-            "prompts",
-            options=list(PRESETS),
-            default="object",
-            tooltip="Whose prompts: those that DTI's authors ask of objects, of living things, or of styles. Your own "
-            "lines replace them.",
-        ),
-        io.Int.Input(
-            "prompt_count",
-            default=10,
-            min=0,
-            max=100,
-            tooltip="How many of them, from all over. 0: all, about 40. More: narrower intervals, and as much slower.",
-        ),
-        io.Int.Input(
-            "seeds",
-            default=2,
-            min=1,
-            max=64,
-            tooltip="Images of each prompt, the same noise for every embedding. More: narrower intervals, slower.",
-        ),
-        io.Int.Input("steps", default=25, min=1, max=1000, tooltip="Sampling steps, as you generate with."),
-        io.Float.Input("cfg", default=5.0, min=0.0, max=100.0, step=0.1, tooltip="Guidance, as you generate with."),
-        io.Combo.Input("sampler_name", options=SAMPLERS, default="euler", tooltip="As in KSampler."),
-        io.Combo.Input("scheduler", options=SCHEDULERS, default="normal", tooltip="As in KSampler."),
-        io.String.Input(
-            "class_word",
-            default="",
-            optional=True,
-            tooltip="The ordinary word that embeddings are measured against, such as dog. Empty: the one that they "
-            "were trained from, by their files.",
-        ),
-        io.Combo.Input(
-            "choose",
-            options=[SHARE, INTERVAL],
-            default=SHARE,
-            optional=True,
-            tooltip="Among which the one with the most text is taken: those that keep likeness_share of the likeness, "
-            "or those whose likeness is not below the best beyond the 95 % interval.",
-        ),
-        io.Float.Input(
-            "likeness_share",
-            default=0.95,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            optional=True,
-            tooltip="Share of the likeness, beyond the class word's, that has to be kept. 1: the most likeness, 0: the "
-            "most text. In our tables 0.95 took a step next to the best most often.",
-        ),
-        io.String.Input(
-            "own_prompts",
-            multiline=True,
-            default="",
-            optional=True,
-            tooltip="Your own prompts, one a line, {} where the embedding goes. Empty: the set that is chosen above.",
-        ),
-        DTIEmbedding.Input("embeddings", optional=True, tooltip="Embeddings to score: one, or a list."),
-        io.Image.Input(
-            "images",
-            optional=True,
-            tooltip="Images of the subject that were not trained on, two or more; needed with image_scorer.",
-        ),
-        io.ClipVision.Input(
-            "image_scorer",
-            optional=True,
-            tooltip="What sees how alike images are: best DINOv2 large, from Load CLIP Vision.",
-        ),
-        io.ClipVision.Input(
-            "text_scorer",
-            optional=True,
-            tooltip="What sees how well an image follows its prompt: CLIP ViT-bigG, H or L, from Load CLIP Vision.",
-        ),
-        io.Clip.Input(
-            "text_clip",
-            optional=True,
-            tooltip="The text side of text_scorer, from Load CLIP. Empty: that of clip, where it is the same CLIP, "
-            "such as SDXL's CLIP-G with ViT-bigG.",
-        ),
-        io.Mask.Input(
-            "masks",
-            optional=True,
-            tooltip="One for each of images, 1 on the subject: what lies outside does not count.",
-        ),
-        io.Image.Input(
-            "trained_images",
-            optional=True,
-            tooltip="Images that were trained on: to say where one of images is next to the same, and how alike images "
-            "of the subject are where images is one alone.",
-        ),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=0xFFFFFFFFFFFFFFFF,
-            # A new seed after every run would generate everything again.
-            control_after_generate=False,
-            optional=True,
-            tooltip="Of the first image of each prompt; further ones follow.",
-            **ADVANCED,
-        ),
-        io.Int.Input(
-            "width",
-            default=0,
-            min=0,
-            max=8192,
-            step=8,
-            optional=True,
-            tooltip="In pixels. 0: what the model was trained at.",
-            **ADVANCED,
-        ),
-        io.Int.Input(
-            "height",
-            default=0,
-            min=0,
-            max=8192,
-            step=8,
-            optional=True,
-            tooltip="In pixels. 0: what the model was trained at.",
-            **ADVANCED,
-        ),
-        io.String.Input(
-            "negative",
-            default="",
-            optional=True,
-            tooltip="The negative prompt of all images. Empty: none.",
-            **ADVANCED,
-        ),
-        io.String.Input(
-            "siglip_folder",
-            default="",
-            optional=True,
-            tooltip="Instead of text_scorer: a folder of models/clip_vision with the files of "
-            "google/siglip-base-patch16-512, by which DTI's authors score text. Empty: none.",
-            **ADVANCED,
-        ),
-    ]

@@ -18,10 +18,8 @@ from torch import Tensor
 from ..dti_core.embedding import ConceptEmbedding
 from ..dti_core.scoring.choice import Choice, Scores, choose_by_share, choose_within_interval
 from ..dti_core.scoring.intervals import Values, bootstrap
-from ..dti_core.scoring.prompts import PRESETS, spread_prompts
 from ..dti_core.scoring.similarity import likeness, likeness_among, own_text, own_text_preferred
 from ..dti_core.scoring.table import ScoreTable
-from ..dti_core.training.captions import check_captions
 from ..dti_core.training.image_marks import trained_on
 from ..dti_core.training.pixels import check_pixels
 from .drawing import drawing_needed
@@ -34,6 +32,7 @@ from .host.scoring.text import ClipText, text_encoder_for
 from .host.scoring.vision import FILES, image_features
 from .host.training.family import native_resolution
 from .labels import told_apart
+from .scoring.asked import class_word, prompts_of
 from .scoring.contact_sheet import draw_sheet
 from .scoring.labels import short_labels
 from .scoring.references import ceiling_notes, near_notes, subject_alone, trained_notes
@@ -115,35 +114,6 @@ def score_embeddings(
     others = {key: value for key, value in chosen.metadata.items() if not key.startswith(SCORE_NOTE)}
     chosen = dataclasses.replace(chosen, metadata={**others, **header_notes(table, how)})
     return ScoredRun(chosen, *outputs[choice.chosen], front[None], sheet[None], said)
-
-
-def prompts_of(preset: str, typed: str, count: int) -> tuple[str, ...]:
-    """The lines that are typed, or so many of a preset's prompts. Raises ValueError for lines without {}."""
-    own = tuple(line.strip() for line in typed.splitlines() if line.strip())
-    if not own:
-        return spread_prompts(PRESETS[preset], count)
-    try:
-        check_captions(own)
-    except ValueError as error:
-        raise ValueError(f"own_prompts: {error}") from None
-    return own
-
-
-def class_word(embeddings: Sequence[ConceptEmbedding], typed: str) -> str:
-    """What embeddings are measured against: the word that is typed, or the one that all of them were trained from.
-
-    Raises ValueError where there is none or several.
-    """
-    if typed.strip():
-        return " ".join(typed.split())
-    words = sorted({each.metadata.get("dti.initializer", "") for each in embeddings})
-    if len(words) == 1 and words[0]:
-        return words[0]
-    said = ", ".join(map(repr, filter(None, words))) or "no word at all"
-    raise ValueError(
-        f"class_word is empty, and the embeddings name {said} as the one that they were trained from. Write an "
-        "ordinary word for what your images show: 'dog', 'cup', 'painting'."
-    )
 
 
 def _check_scorers(one: Mapping[str, Any], pictures: Sequence[Tensor]) -> None:
