@@ -55,7 +55,14 @@ class SmallHost:
 
     def vectors(self, name: str) -> Vectors:
         """What was trained under that name."""
-        return load_file(self.base / "models" / "embeddings" / f"{name}.safetensors")
+        return load_file(self._file(name))
+
+    def has(self, name: str) -> bool:
+        """Whether the result of that name is there."""
+        return self._file(name).is_file()
+
+    def _file(self, name: str) -> Path:
+        return self.base / "models" / "embeddings" / f"{name}.safetensors"
 
 
 def make_small_host(base: Path, packs: Sequence[Path] = ()) -> SmallHost:

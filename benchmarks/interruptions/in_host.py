@@ -68,9 +68,10 @@ class Runs:
     def killed(self, number: int, other: SmallHost) -> tuple[list[int], Vectors | None]:
         """An attempt in another host, started for it and killed some moments after a step drawn by chance.
 
-        It comes to its end where fewer steps are left.
+        It comes to its end where fewer steps are left, and where the result is on the disk before the process dies.
         """
         steps: list[int] = []
+        name = f"cut_{number}"
         until, seconds = self._chance.randint(1, STEPS), self._chance.random() * self._seconds / STEPS
         with other.started() as client:
             note = _noting(steps)
@@ -82,15 +83,15 @@ class Runs:
                     timer.start()
 
             try:
-                client.run(self._graph(number, f"cut_{number}"), on_event)
+                client.run(self._graph(number, name), on_event)
             except HostError:
                 if not timer.ident:
                     raise
-                return steps, None
+                return steps, other.vectors(name) if other.has(name) else None
             finally:
                 timer.cancel()
             self._look_again(client)
-        return steps, other.vectors(f"cut_{number}")
+        return steps, other.vectors(name)
 
     def _graph(self, number: int, name: str) -> Graph:
         return self._stays.training(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -132,7 +133,7 @@ class StateWriter:
 
     def __init__(self, folder: Path, fingerprints: Mapping[str, str], run: Path | None = None) -> None:
         self._folder, self._fingerprints, self._run = folder, fingerprints, run
-        self._due = 0.0
+        self._due, self._cost = 0.0, math.inf
 
     def write_where_due(self, state: TrainingState) -> bool:
         """Write unless states have taken their share of the time. Raises OSError."""
@@ -141,10 +142,14 @@ class StateWriter:
             return False
         try:
             self.write(state)
-        finally:
-            # A disk that is gone may take its time to say so.
+        except BaseException:
             end = time.monotonic()
-            self._due = end + (end - start) / SHARE
+            self._due = end + (end - start) / SHARE  # a disk that is gone may take its time to say so
+            raise
+        end = time.monotonic()
+        # The shortest so far: a disk that is busy for once is no reason to lose steps.
+        self._cost = min(self._cost, end - start)
+        self._due = end + self._cost / SHARE
         return True
 
     def write(self, state: TrainingState) -> Path:

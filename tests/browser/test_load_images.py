@@ -66,8 +66,15 @@ def answer(editor: Editor, name: str) -> None:
     editor.page.wait_for_function(f"name => ({WIDGET})('folder').value === name", arg=name)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in folder.iterdir()}
+def has(editor: Editor, folder: Path, expected: dict[str, bytes]) -> None:
+    """Whether the folder comes to have this; files arrive one by one."""
+    found: dict[str, bytes] = {}
+    for _ in range(100):
+        found = {file.name: file.read_bytes() for file in folder.iterdir()}
+        if found == expected:
+            break
+        editor.page.wait_for_timeout(100)
+    assert found == expected
 
 
 def drop(editor: Editor, **files: bytes) -> None:
@@ -78,7 +85,7 @@ def drop(editor: Editor, **files: bytes) -> None:
 def test_pictures_and_captions_are_dropped_into_a_new_folder(editor: Editor, folder: Path) -> None:
     drop(editor, a_png=png(1), b_png=png(2), b_txt=b"the {}", c_mp4=b"no picture")
     answer(editor, "uploaded")
-    assert contents(folder) == {"a.png": png(1), "b.png": png(2), "b.txt": b"the {}"}
+    has(editor, folder, {"a.png": png(1), "b.png": png(2), "b.txt": b"the {}"})
     assert "uploaded" in editor.page.evaluate(f"() => ({WIDGET})('folder').options.values")
     assert editor.api_prompt()["1"]["inputs"] == {
         "folder": "uploaded",
@@ -91,17 +98,11 @@ def test_pictures_and_captions_are_dropped_into_a_new_folder(editor: Editor, fol
     drop(editor, b_png=png(3), b_txt=b"a {}")
     expect(editor.page.get_by_role("dialog").get_by_role("textbox")).to_have_value("uploaded")
     answer(editor, "uploaded")
-    editor.page.wait_for_timeout(500)
+    first = {"a.png": png(1), "b.png": png(2), "b.txt": b"the {}"}
+    has(editor, folder, {**first, "b (1).png": png(3), "b (1).txt": b"a {}"})
     drop(editor, b_txt=b"one {}")
     answer(editor, "uploaded")
-    editor.page.wait_for_timeout(500)
-    assert contents(folder) == {
-        "a.png": png(1),
-        "b.png": png(2),
-        "b.txt": b"one {}",
-        "b (1).png": png(3),
-        "b (1).txt": b"a {}",
-    }
+    has(editor, folder, {**first, "b.txt": b"one {}", "b (1).png": png(3), "b (1).txt": b"a {}"})
 
 
 def test_the_button_takes_several_pictures(editor: Editor, folder: Path, tmp_path: Path) -> None:
@@ -114,7 +115,7 @@ def test_the_button_takes_several_pictures(editor: Editor, folder: Path, tmp_pat
     assert chooser.value.is_multiple()
     chooser.value.set_files(sorted(tmp_path.glob("*.png")))
     answer(editor, "uploaded")
-    assert contents(folder) == {"1.png": png(1), "2.png": png(2)}
+    has(editor, folder, {"1.png": png(1), "2.png": png(2)})
 
 
 def test_a_first_run_says_on_the_node_where_pictures_go(editor: Editor) -> None:

@@ -179,13 +179,18 @@ def test_a_deleted_folder_is_made_again(tmp_path: Path) -> None:
     assert listed(tmp_path) == ["dog/run-1/step-2.safetensors"]
 
 
-def test_states_take_their_share_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a clock of the test's own: a write takes a second here, and a hundred pass until the next."""
-    now = [1000.0]
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [([1, 1, 1], [1, 11, 21]), ([1, 40, 1], [1, 11, 21]), ([2, 1], [1, 21])]
+)
+def test_states_take_their_share_of_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: list[int], expected: list[int]
+) -> None:
+    """On a clock of the test's own: a write takes a second, and a hundred pass until the next. The shortest counts."""
+    now, takes = [1000.0], iter(seconds)
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
     def slow(*_: object) -> None:
-        now[0] += 1
+        now[0] += next(takes)
 
     monkeypatch.setattr(state_folder, "save_state", slow)
     monkeypatch.setattr(state_folder, "SHARE", 0.01)
@@ -194,7 +199,7 @@ def test_states_take_their_share_of_the_time(tmp_path: Path, monkeypatch: pytest
     for step in range(1, 31):
         written += [step] * writer.write_where_due(state(step=step))
         now[0] += 10
-    assert written == [1, 11, 21]
+    assert written == expected
 
 
 def test_a_later_state_is_written_where_there_is_room_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
