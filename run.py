@@ -71,10 +71,11 @@ def test(options: argparse.Namespace, extra: Sequence[str]) -> int:
 
 
 def memory(options: argparse.Namespace, extra: Sequence[str]) -> int:
-    """Count, without a GPU, what training on full-size SDXL takes on cards of several sizes."""
+    """Count, without a GPU, what training on a full-size model takes on cards of several sizes."""
     tree = comfyui_tree(options.comfyui)
     python = given_interpreter(options.python) or own_environment(tree)
-    return _run([str(python), "-m", "benchmarks.memory.table", "--comfyui", str(tree)], host_variables())
+    command = [str(python), "-m", "benchmarks.memory.table", "--comfyui", str(tree), "--family", options.family]
+    return _run(command, host_variables())
 
 
 def host(options: argparse.Namespace, extra: Sequence[str]) -> int:
@@ -120,6 +121,8 @@ def main() -> int:
         command.add_argument(
             "--python", metavar="FILE", help="an interpreter that has ComfyUI's packages; else DTI_PYTHON"
         )
+        if function is memory:
+            command.add_argument("--family", default="sdxl", help="sdxl (default), flux, sd3, chroma, z_image, ...")
         if function is demo:
             command.add_argument("--checkpoint", type=Path, metavar="FILE", help="your SDXL checkpoint")
             command.add_argument("--images", type=Path, metavar="FOLDER", help="your three to six images")

@@ -186,15 +186,16 @@ def train_planned(
 def _planned_memory(one: Mapping[str, Any], planned: PlannedRun) -> TrainingMemory:
     config = planned.config
     captions = {caption for concept in planned.concepts for texts in concept.captions for caption in texts}
-    n_texts = len(captions) + len(planned.concepts) * bool(config.options.caption_dropout)
+    dropped = ["{}"] * len(planned.concepts) if config.options.caption_dropout else []
     return plan_memory(
         one["model"],
         one["clip"],
         edge=planned.crop.resolution,
         batch_size=config.batch_size,
         microbatch_size=config.microbatch_size,
-        n_captions=min(config.batch_size, n_texts),
+        captions=[*captions, *dropped],
         wanted=one["memory_plan"].removeprefix("auto"),
+        trained=planned.encoders,
     )
 
 

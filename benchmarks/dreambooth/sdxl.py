@@ -65,7 +65,7 @@ class SDXL:
             edge=protocol.resolution,
             batch_size=config.batch_size,
             microbatch_size=0,
-            n_captions=config.batch_size,
+            captions=OBJECT_TEMPLATES,
         )
         log.info("%s", memory)
         images = encode_images(self._vae, subject.pixels(), protocol.resolution, captions)

@@ -1,4 +1,4 @@
-"""Full-size SDXL on a card that is not there: in its place torch's meta device, which has shapes and computes nothing.
+"""Full-size models on a card that is not there: in its place torch's meta device, with shapes and no computation.
 
 The host's own classes are built, and the pack's own session, encoding, loss and backward run on them. Import
 `comfy_host.in_process` first.
@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from types import SimpleNamespace
 from unittest import mock
 
-import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
 import comfy.ops
 import comfy.sd
-import comfy.sdxl_clip
 import comfy.supported_models
 import torch
+from comfy.supported_models_base import BASE, ClipTarget
 from torch import Tensor
 
 from benchmarks.full_size_sdxl import UNET
@@ -53,6 +51,20 @@ def full_size_sdxl(
 
     dtype: of the weights, fp16 as in most checkpoints. compute_dtype: bf16 on cards from Ampere on, fp16 before.
     """
+    config = comfy.supported_models.SDXL(dict(UNET))
+    config.set_inference_dtype(dtype, None if dtype == compute_dtype or dtype == torch.float16 else compute_dtype)
+    with on_card(config, config.clip_target(), compute_dtype) as models:
+        yield models
+
+
+@contextmanager
+def on_card(
+    config: BASE, target: ClipTarget, compute_dtype: torch.dtype, **tokenizer_data: object
+) -> Iterator[tuple[CardPatcher, comfy.sd.CLIP]]:
+    """MODEL and CLIP as the host makes them of its entry for a model, loaded on the card.
+
+    target: the text encoders. tokenizer_data: what a file has for their tokenizers.
+    """
     management = comfy.model_management
     with ExitStack() as stack:
         for module, name, stand_in in (
@@ -62,14 +74,12 @@ def full_size_sdxl(
             (comfy.ops, "scaled_dot_product_attention", _attention),
         ):
             stack.enter_context(mock.patch.object(module, name, stand_in))
-        config = comfy.supported_models.SDXL(dict(UNET))
-        config.set_inference_dtype(dtype, None if dtype == compute_dtype or dtype == torch.float16 else compute_dtype)
-        model = comfy.model_base.SDXL(config, device=CARD)
+        model = config.get_model({}, device=CARD)
         model.diffusion_model.to(CARD)
         patcher = CardPatcher(model, load_device=CARD, offload_device=MAIN_MEMORY)
         options = {"load_device": CARD, "offload_device": MAIN_MEMORY, "initial_device": CARD, "dtype": torch.float16}
-        target = SimpleNamespace(params={}, clip=comfy.sdxl_clip.SDXLClipModel, tokenizer=comfy.sdxl_clip.SDXLTokenizer)
-        clip = comfy.sd.CLIP(target, model_options=options)
+        with CARD:  # newer hosts fill what has no values in main memory, 10 GB for T5
+            clip = comfy.sd.CLIP(target, model_options=options, tokenizer_data=tokenizer_data)
         clip.cond_stage_model.to(CARD)
         clip.patcher.__class__ = CardPatcher
         yield patcher, clip
@@ -80,7 +90,11 @@ def _plenty(device: object = None, torch_free_too: bool = False) -> object:
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, *args: object, **kwargs: object):
-    """What torch picks on cards from Ampere on: flash attention in 16 bit without a mask, else the efficient kernel."""
+    """What torch picks on cards from Ampere on: flash attention in 16 bit without a mask, else the efficient kernel.
+
+    That one does not know heads that share keys, which the host repeats for it.
+    """
+    k, v = (t.repeat_interleave(q.shape[1] // t.shape[1], 1) if kwargs.get("enable_gqa") else t for t in (k, v))
     if attn_mask is None and q.dtype in (torch.float16, torch.bfloat16):
         return torch.ops.aten._scaled_dot_product_flash_attention(q, k, v, 0.0, False, False)[0]
     if attn_mask is not None:

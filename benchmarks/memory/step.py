@@ -11,6 +11,7 @@ from dti_pack.dti_core.training.data import TrainingImage
 from dti_pack.nodes.host.training.memory import TrainingMemory
 from dti_pack.nodes.host.training.memory_plan import MemoryPlan
 from dti_pack.nodes.host.training.session import training_session
+from dti_pack.nodes.host.training.trained_encoders import trained_encoders
 
 from benchmarks.memory.card import CARD
 from benchmarks.memory.crossings import Crossings
@@ -36,10 +37,16 @@ class Peaks:
         return max(self.encode, self.network, self.text_backward)
 
 
-def counted_step(model, clip, plan: MemoryPlan, edge: int, batch_size: int = 4, n_captions: int = 4) -> Peaks:
-    """Count a step of `batch_size` images of `edge` pixels, with captions that all differ."""
+def counted_step(
+    model, clip, plan: MemoryPlan, edge: int, batch_size: int = 4, n_captions: int = 4, encoders: str = "all"
+) -> Peaks:
+    """Count a step of `batch_size` images of `edge` pixels, with captions that all differ.
+
+    encoders: which train, as DTI Train has it.
+    """
     counter = LiveTensors(CARD)
     microbatch_size = plan.microbatch_size or batch_size
+    pixels_per_latent = getattr(model.model.latent_format, "spacial_downscale_ratio", 8)  # older hosts do not say it
     phases: dict[str, int] = {}
     parts: dict[str, dict[str, int]] = {}
 
@@ -52,9 +59,9 @@ def counted_step(model, clip, plan: MemoryPlan, edge: int, batch_size: int = 4, 
             for tensor in (*module.parameters(), *module.buffers()):
                 counter.add(tensor, part)
         weights = counter.now
-        vectors = {
-            key: torch.zeros(1, v.dim, device=CARD, requires_grad=True) for key, v in text_encoder.vocabularies.items()
-        }
+        rows = {key: torch.zeros(1, v.dim, device=CARD) for key, v in text_encoder.vocabularies.items()}
+        vectors = {key: rows.pop(key).requires_grad_() for key in trained_encoders(clip, encoders)}
+        text_encoder.hold(rows)
         with counter:
             counter.part = "text encoder activations"
             conditioning = text_encoder.encode(OBJECT_TEMPLATES[:n_captions], {k: v * 0.4 for k, v in vectors.items()})
@@ -62,10 +69,11 @@ def counted_step(model, clip, plan: MemoryPlan, edge: int, batch_size: int = 4, 
             end("encode")
             for _ in range(2 if microbatch_size < batch_size else 1):  # the second pass is as all that follow
                 counter.part = "UNet activations"
-                size = (microbatch_size, 4, edge // 8, edge // 8)
+                sides = (edge // pixels_per_latent,) * 2
+                size = (microbatch_size, denoiser.latent_channels, *sides)
                 losses = denoiser.loss(
                     torch.zeros(size, device=CARD),
-                    leaf.select(torch.zeros(microbatch_size, dtype=torch.int64, device=CARD)),
+                    leaf.select(torch.zeros(microbatch_size, dtype=torch.int64)),
                     torch.ones(microbatch_size, device=CARD),
                     torch.zeros(size, device=CARD),
                     torch.tensor([[edge, edge, 0, 0, edge, edge]] * microbatch_size),

@@ -1,7 +1,7 @@
 # ruff: noqa: T201
-"""Which card, which resolution, how much: what training on SDXL is predicted to take, without a GPU.
+"""Which card, which resolution, how much: what training is predicted to take, without a GPU.
 
-    python run.py memory
+    python run.py memory [--family flux]
 
 Every number is the peak of tensors on the card in one step of the pack's own code at full size, counted on torch's
 meta device; to it come workspaces and fragmentation, for which the pack leaves a margin.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
+from functools import partial
 from pathlib import Path
 
 from comfy_host.in_process import use_host
@@ -30,15 +31,23 @@ def usable_bytes(card: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--comfyui", type=Path, required=True, help="ComfyUI's folder")
+    parser.add_argument("--family", default="sdxl", help="or one of those in large_families.py")
+    options = parser.parse_args()
     warnings.simplefilter("ignore")  # what the host's packages say while they load
-    use_host(parser.parse_args().comfyui)
+    use_host(options.comfyui)
     # These import the host and the pack.
+    from dti_pack.dti_core.training.captions import OBJECT_TEMPLATES
     from dti_pack.nodes.host.training.memory import footprint_on
     from dti_pack.nodes.host.training.memory_plan import first_that_fits, ladder, peak_bytes
+    from dti_pack.nodes.host.training.trained_encoders import trained_encoders
 
     from benchmarks.memory.card import full_size_sdxl
+    from benchmarks.memory.large_families import FAMILIES, large_family
     from benchmarks.memory.step import counted_step
 
+    if options.family not in {"sdxl", *FAMILIES}:
+        parser.error(f"--family is {options.family}; this host has sdxl, {', '.join(FAMILIES)}")
+    full_size = full_size_sdxl if options.family == "sdxl" else partial(large_family, options.family)
     plans = ladder(BATCH_SIZE)
     names = [f"{plan.name}, {plan.microbatch_size} at a time" for plan in plans]
     print(f"Peak of tensors in GB (10^9 bytes), in brackets what the pack expects; batch {BATCH_SIZE}, bf16\n")
@@ -47,9 +56,10 @@ def main() -> None:
     rows: dict[str, list[str]] = {name: [] for name in names}
     for edge in RESOLUTIONS:
         for name, plan in zip(names, plans, strict=True):
-            with full_size_sdxl() as (model, clip):
-                expected[edge] = footprint_on(model, clip, edge, BATCH_SIZE)
-                counted = counted_step(model, clip, plan, edge, BATCH_SIZE).peak
+            with full_size() as (model, clip):
+                captions, trained = OBJECT_TEMPLATES[:BATCH_SIZE], trained_encoders(clip, "auto")
+                expected[edge] = footprint_on(model, clip, edge, captions, trained)
+                counted = counted_step(model, clip, plan, edge, BATCH_SIZE, encoders="auto").peak
             rows[name].append(f"{counted / 1e9:.1f} ({peak_bytes(plan, expected[edge]) / 1e9:.1f})")
     for name, cells in rows.items():
         print(f"| {name} | {' | '.join(cells)} |")

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from dti_pack.dti_core.training import train
+from dti_pack.dti_core.training.captions import OBJECT_TEMPLATES
 from dti_pack.nodes.host.training.memory import plan_memory
 from dti_pack.nodes.host.training.session import training_session
 
@@ -24,7 +25,8 @@ def seconds_to_first_step(checkpoint: Path) -> dict[str, float]:
     world = load_world(checkpoint)
     done("load the checkpoint, encode four images")
     recipe = config(steps=2)
-    memory = plan_memory(world.model, world.clip, edge=RESOLUTION, batch_size=4, microbatch_size=0, n_captions=4)
+    sizes = {"edge": RESOLUTION, "batch_size": 4, "microbatch_size": 0}
+    memory = plan_memory(world.model, world.clip, captions=OBJECT_TEMPLATES, **sizes)
     done("choose the memory plan")
     with training_session(world.model, world.clip, memory) as (text_encoder, denoiser):
         done("open the session")

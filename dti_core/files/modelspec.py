@@ -25,12 +25,21 @@ ARCHITECTURES: Mapping[tuple[str, str], str] = {
     ("SD2", "v"): "stable-diffusion-v2-768-v",
     ("SDXL", "epsilon"): "stable-diffusion-xl-v1-base",
     ("SDXL", "v"): "stable-diffusion-xl-v1-base",
+    ("SD3", ""): "stable-diffusion-3",
 }
+# Families that widths do not tell apart, by how all architectures of theirs begin.
+BEGINNINGS: Mapping[str, str] = {"stable-diffusion-xl": "SDXL", "stable-diffusion-3": "SD3"}
 
 
 def model_name(widths: Mapping[str, int]) -> str:
     """The model whose text encoders have these widths (encoder key to width), or "an unknown model"."""
     return MODELS.get(frozenset(widths.values()), "an unknown model")
+
+
+def trained_on(metadata: Mapping[str, str]) -> str:
+    """The family that a header names, of SDXL and SD3, which widths do not tell apart; "" for any other."""
+    architecture = metadata.get("modelspec.architecture", "").lower()
+    return next((family for beginning, family in BEGINNINGS.items() if architecture.startswith(beginning)), "")
 
 
 def modelspec_metadata(
@@ -41,6 +50,7 @@ def modelspec_metadata(
     resolution: tuple[int, int],
     created: datetime,
     prediction_type: str = "epsilon",
+    family: str = "",
 ) -> dict[str, str]:
     """Header entries of sai_model_spec 1.0.1 for a textual inversion, as kohya-ss/sd-scripts writes them.
 
@@ -51,8 +61,9 @@ def modelspec_metadata(
         resolution: width and height of the training images in pixels.
         created: when it was trained.
         prediction_type: "epsilon" or "v", as the standard knows them; "" leaves it out.
+        family: a name of `MODELS`, where it is known; "" for what the widths say.
     """
-    family = model_name(widths)
+    family = family or model_name(widths)
     architecture = ARCHITECTURES.get((family, prediction_type), "+".join(sorted(widths)))
     entries = {
         "sai_model_spec": "1.0.1",

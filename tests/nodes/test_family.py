@@ -96,7 +96,7 @@ def test_a_network_without_a_middle_is_counted_like_others(comfy_modules):
 
     with torch.device("meta"):
         whole, without = (UNetModel(**{**KOALA, "transformer_depth_middle": depth}) for depth in (-1, -2))
-    counted = [footprint_of(network, torch.nn.Identity(), 128, 1, 2) for network in (whole, without)]
+    counted = [footprint_of(network, torch.nn.Identity(), 128, {}, 2) for network in (whole, without)]
     assert without.middle_block is None
     assert counted[1].transformer == counted[0].transformer > 0
     assert 0 < counted[1].residual < counted[0].residual

@@ -15,9 +15,8 @@ SDXL_768 = {
     "largest_transformer": 1_474_560,
     "largest_residual": 2_949_120,
     "element_size": 2,
-    "text": 15_469_000,
-    "text_at_work": 0.14e9,
 }
+SDXL_TEXT = {"kept": 168_612_000, "inputs": 17_016_000, "largest": 4_297_000, "weight": 6_553_600}
 
 
 @pytest.mark.parametrize(
@@ -32,10 +31,11 @@ SDXL_768 = {
     ],
 )
 def test_the_fastest_plan_that_fits(comfy_modules, free_gib, name, microbatch_size):
-    from dti_pack.nodes.host.training.footprint import Footprint
+    from dti_pack.nodes.host.training.footprint import Footprint, Layers
     from dti_pack.nodes.host.training.memory_plan import first_that_fits, ladder
 
-    plan = ladder(4)[first_that_fits(ladder(4), Footprint(**SDXL_768), free_gib * GIB)]
+    footprint = Footprint(**SDXL_768, text=Layers(**SDXL_TEXT))
+    plan = ladder(4)[first_that_fits(ladder(4), footprint, free_gib * GIB)]
     assert (plan.name, plan.microbatch_size) == (name, microbatch_size)
 
 
@@ -43,8 +43,8 @@ def planned(models, monkeypatch, free_bytes, **changes):
     from dti_pack.nodes.host.training import memory
 
     monkeypatch.setattr(memory, "free_memory", lambda device: free_bytes)
-    wanted = {"edge": 128, "batch_size": 4, "microbatch_size": 0, "n_captions": 4, **changes}
-    return memory.plan_memory(models.model, models.clip, **wanted)
+    wanted = {"edge": 128, "batch_size": 4, "microbatch_size": 0, **changes}
+    return memory.plan_memory(models.model, models.clip, captions=["a {}", "b {}", "c {}", "d {}"], **wanted)
 
 
 def test_nothing_fits_is_said_before_anything_is_loaded(models, monkeypatch):

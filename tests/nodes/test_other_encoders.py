@@ -185,6 +185,29 @@ def test_encoders_that_are_held_for_several_concepts(family, node_mode, tmp_path
         torch.testing.assert_close(said, context.detach().to(said))
 
 
+def test_an_embedding_of_sdxl_in_sd3_and_the_other_way_round(family, models, node_mode):
+    """Keys and widths are the same: what the header says is said, and both are read."""
+    from dti_pack.dti_core.embedding import ConceptEmbedding
+    from dti_pack.dti_core.training import TrainingConfig
+    from dti_pack.nodes.host.training.run_metadata import run_metadata
+    from dti_pack.nodes.host.training.session import training_session
+    from dti_pack.nodes.host.training.text_encoder import check_fits, unread
+
+    sd3 = family("sd3")
+    with training_session(sd3.model, sd3.clip) as (text_encoder, denoiser):
+        rows = text_encoder.word_rows("dog")
+        of_sd3 = run_metadata("my_dog", TrainingConfig("dog"), text_encoder, denoiser, 512, {})
+    of_sdxl = {"modelspec.architecture": "stable-diffusion-xl-v1-base/textual-inversion"}
+    for clip, own, other, said in (
+        (sd3.clip, of_sd3, of_sdxl, "'my_dog' was trained on SDXL, and this clip is of SD3"),
+        (models.clip, of_sdxl, of_sd3, "'my_dog' was trained on SD3, and this clip is of SDXL"),
+    ):
+        check_fits(clip, ConceptEmbedding("my_dog", rows, other))
+        assert said in unread(clip, ConceptEmbedding("my_dog", rows, other))
+        assert unread(clip, ConceptEmbedding("my_dog", rows, own)) == ""
+        assert unread(clip, ConceptEmbedding("my_dog", rows)) == ""
+
+
 def test_a_choice_of_encoders_that_are_not_there(family, node_mode):
     from dti_pack.nodes.host.training.trained_encoders import trained_encoders
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import comfy.model_management
 import torch
 
-from .footprint import Footprint, footprint_of
+from ..encoders import list_key, sub_tokenizers
+from .footprint import Footprint, Layers, footprint_of
 from .memory_plan import MARGIN_BYTES, MemoryPlan, first_that_fits, ladder, peak_bytes, working_bytes
 
 if TYPE_CHECKING:
@@ -95,8 +96,9 @@ def plan_memory(
     edge: int,
     batch_size: int,
     microbatch_size: int,
-    n_captions: int,
+    captions: Collection[str],
     wanted: str = "",
+    trained: Collection[str] | None = None,
 ) -> TrainingMemory:
     """Choose the fastest plan that fits, before anything is loaded.
 
@@ -104,14 +106,15 @@ def plan_memory(
         model, clip: the host's MODEL and CLIP.
         edge: of the square images, in pixels.
         microbatch_size: the most images per pass, 0 for the whole batch.
-        n_captions: the most different captions in a step.
+        captions: all different ones, of which a step may have the longest.
         wanted: a plan of `PLAN_NAMES` to begin with, "" for the fastest that fits.
+        trained: keys of the text encoders that train; None for all.
 
     Raises:
         ValueError: not even the smallest plan fits.
     """
     device = model.load_device
-    footprint = footprint_on(model, clip, edge, n_captions)
+    footprint = footprint_on(model, clip, edge, sorted(captions, key=len)[-batch_size:], trained)
     free_bytes = free_memory(device)
     plans = ladder(batch_size, microbatch_size, wanted)
     if not wanted and comfy.model_management.vram_state == comfy.model_management.VRAMState.NO_VRAM:
@@ -142,19 +145,50 @@ def free_memory(device: torch.device) -> float:
     return free + can_go - float(management.extra_reserved_memory())
 
 
-def footprint_on(model: ModelPatcher, clip: CLIP, edge: int, n_captions: int) -> Footprint:
-    """What a step takes on the devices that the host has for these models; see `plan_memory`."""
+def footprint_on(
+    model: ModelPatcher,
+    clip: CLIP,
+    edge: int,
+    captions: Sequence[str],
+    trained: Collection[str] | None = None,
+) -> Footprint:
+    """What a step with these captions takes on the devices that the host has for these models; see `plan_memory`."""
     management = comfy.model_management
     device, text_device = model.load_device, clip.patcher.load_device
-    dtype = model.get_model_object("manual_cast_dtype") or model.model.get_dtype()
+    own_dtype = model.model.get_dtype()
+    dtype = model.get_model_object("manual_cast_dtype") or own_dtype
     if management.should_use_bf16(device):
         dtype = torch.bfloat16
-    footprint = footprint_of(model.model, clip.cond_stage_model, edge, n_captions, dtype.itemsize)
+    lengths = _lengths(clip, captions)
+    footprint = footprint_of(
+        model.model,
+        clip.cond_stage_model,
+        edge,
+        {key: sum(of_captions) for key, of_captions in lengths.items()},
+        dtype.itemsize,
+        n_text=_n_context(lengths),
+        trained=trained,
+        casts=dtype != own_dtype,
+    )
     if management.is_device_cpu(device):
         return replace(footprint, unet_weights=0, text_weights=0, token_tables=0)
     if text_device != device:
-        return replace(footprint, text_weights=0, token_tables=0, text=0, text_at_work=0)
+        return replace(footprint, text_weights=0, token_tables=0, text=Layers(), other_text=Layers())
     return footprint
+
+
+def _lengths(clip: CLIP, captions: Sequence[str]) -> dict[str, list[int]]:
+    """How many tokens each caption has, by encoder key."""
+    keys = sub_tokenizers(clip)
+    tokens = [{list_key(name, keys): windows for name, windows in clip.tokenize(text).items()} for text in captions]
+    return {key: [sum(map(len, of_caption.get(key, ()))) for of_caption in tokens] for key in keys}
+
+
+def _n_context(lengths: Mapping[str, Sequence[int]]) -> int:
+    """How many tokens a transformer has beside an image's: the CLIPs share places, others have their own."""
+    clips = [max(own) for key, own in lengths.items() if key.startswith("clip_")]
+    others = [max(own) for key, own in lengths.items() if not key.startswith("clip_")]
+    return max(clips, default=0) + sum(others)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -65,8 +65,9 @@ def peak_bytes(plan: MemoryPlan, footprint: Footprint) -> float:
 
 def working_bytes(plan: MemoryPlan, footprint: Footprint) -> float:
     """The part of `peak_bytes` that is not weights."""
-    text, network = footprint.text_kept(plan.recompute), footprint.network_kept(plan.recompute, plan.microbatch_size)
-    return text + max(network, footprint.text_at_work)
+    network = footprint.network_kept(plan.recompute, plan.microbatch_size, plan.stream_unet)
+    at_work = footprint.text_at_work(plan.recompute, plan.stream_text_encoders)
+    return footprint.text_kept(plan.recompute) + max(network, at_work)
 
 
 def first_that_fits(plans: Sequence[MemoryPlan], footprint: Footprint, free_bytes: float) -> int:

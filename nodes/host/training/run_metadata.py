@@ -11,6 +11,7 @@ from ....dti_core.files.modelspec import modelspec_metadata
 from ....dti_core.training import TrainingConfig
 from ...prompt_name import trigger
 from .denoiser import HostDenoiser
+from .family import family_name
 from .text_encoder import HostTextEncoder
 
 PREDICTION_TYPES = {"EPS": "epsilon", "V_PREDICTION": "v"}
@@ -33,6 +34,8 @@ def run_metadata(
         resolution=(resolution, resolution),
         created=datetime.now(timezone.utc),
         prediction_type=PREDICTION_TYPES.get(denoiser.model_type, ""),
+        # Without T5 its text encoders have the widths of SDXL's.
+        family="SD3" if family_name(denoiser.patcher) == "SD3" else "",
     )
     recipe = {f"dti.{key}": str(value) for key, value in config.in_use().items()}
     return {**standard, **recipe, **texts, "dti.resolution": str(resolution)}

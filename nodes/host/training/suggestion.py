@@ -45,14 +45,13 @@ def suggestion_losses(
             f"the text encoders know {' and '.join(words) or 'none'} of the nouns {', '.join(nouns[:20])}; write at "
             "least two plain words, such as: dog, cat, toy."
         )
-    n_texts = len({caption for several in captions for caption in several})
     memory = plan_memory(
         model,
         clip,
         edge=crop.resolution,
         batch_size=AT_A_TIME,
         microbatch_size=0,
-        n_captions=min(AT_A_TIME, n_texts),
+        captions={caption for several in captions for caption in several},
     )
     images = encode_images(one["vae"], pictures, crop.resolution, captions)
     progress = comfy.utils.ProgressBar(len(words))

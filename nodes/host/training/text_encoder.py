@@ -20,6 +20,7 @@ from ....dti_core.training.backend import Conditioning
 from ....dti_core.training.captions import slots
 from ....dti_core.vocabulary import Vocabulary
 from ...prompt_name import trigger
+from ..clip_family import other_family
 from ..encoders import list_key, sub_tokenizers, tokenizer_keys
 from ..prompt.clip import clip_with_rows
 from ..prompt.slots import Slot, Slots
@@ -45,8 +46,8 @@ def check_fits(clip: CLIP, embedding: ConceptEmbedding, keys: Sequence[str] | No
 
 
 def unread(clip: CLIP, embedding: ConceptEmbedding) -> str:
-    """A sentence on encoders that the embedding has and `clip` lacks; "" without any."""
-    return unread_encoders(embedding, _widths(clip))
+    """What is odd about the embedding in `clip`: encoders that it lacks, another family; "" for nothing."""
+    return " ".join(filter(None, (unread_encoders(embedding, _widths(clip)), other_family(clip, embedding))))
 
 
 class HostTextEncoder:

@@ -17,6 +17,7 @@ GB = 1e9
 @functools.cache
 def counted_and_expected(name: str, microbatch_size: int, edge: int) -> tuple[float, float, float]:
     """Peak, estimate, and the part of the peak that is not weights lying there, of one plan."""
+    from dti_pack.dti_core.training.captions import OBJECT_TEMPLATES
     from dti_pack.nodes.host.training.memory import footprint_on
     from dti_pack.nodes.host.training.memory_plan import ladder, peak_bytes
 
@@ -25,7 +26,7 @@ def counted_and_expected(name: str, microbatch_size: int, edge: int) -> tuple[fl
 
     plan = next(p for p in ladder(4) if (p.name, p.microbatch_size) == (name, microbatch_size))
     with full_size_sdxl() as (model, clip):
-        expected = peak_bytes(plan, footprint_on(model, clip, edge, 4))
+        expected = peak_bytes(plan, footprint_on(model, clip, edge, OBJECT_TEMPLATES[:4]))
         peaks = counted_step(model, clip, plan, edge)
     return peaks.peak, expected, peaks.peak - peaks.weights
 
