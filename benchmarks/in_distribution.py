@@ -32,7 +32,10 @@ def load(options: argparse.Namespace) -> tuple[Any, Any, Any]:
         if options.checkpoint:
             model, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(str(options.checkpoint))
             return model, clip, vae
-        kind = comfy.sd.CLIPType[options.clip_type.upper()]
+        kinds = {kind.name.lower(): kind for kind in comfy.sd.CLIPType}
+        if options.clip_type not in kinds:
+            raise SystemExit(f"--clip-type is {options.clip_type!r}; choose one of {', '.join(kinds)}.")
+        kind = kinds[options.clip_type]
         clip = comfy.sd.load_clip([str(file) for file in options.clip], clip_type=kind)
         model = comfy.sd.load_diffusion_model(str(options.unet)) if options.unet else None
         vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(options.vae))) if options.vae else None

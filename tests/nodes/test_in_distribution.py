@@ -9,6 +9,34 @@ import pytest
 from PIL import Image
 
 
+def test_a_model_in_parts(load_models, tmp_path):
+    """Flux, of the files that people have it in."""
+    import comfy.sd
+    from dti_pack.nodes.host.encoder_probe import EncoderProbe
+    from small_families.parts import encoder_files, split
+    from small_families.random_checkpoint import write
+    from small_families.registry import FAMILIES
+
+    from benchmarks.in_distribution import load, norms_table
+
+    family = FAMILIES["flux"]
+    write(tmp_path / "flux.safetensors", family)
+    split(tmp_path / "flux.safetensors", family, tmp_path)
+    files = {
+        "checkpoint": None,
+        "clip": [tmp_path / "text_encoders" / file for file in encoder_files(family)],
+        "unet": tmp_path / "diffusion_models" / "flux.safetensors",
+        "vae": tmp_path / "vae" / "flux.safetensors",
+    }
+    model, clip, vae = load(Namespace(**files, clip_type="flux"))
+    keys = [row.split("|")[1].strip() for row in norms_table(EncoderProbe(clip).text_encoder.vocabularies)[2:]]
+    assert keys == ["clip_l", "t5xxl"]
+    assert model.model.latent_format.latent_channels == 16
+    assert isinstance(vae, comfy.sd.VAE)
+    with pytest.raises(SystemExit, match="--clip-type is 'fluks'; choose one of stable_diffusion, "):
+        load(Namespace(**files, clip_type="fluks"))
+
+
 def test_norms_and_gradients_of_a_checkpoint(models, small_checkpoint, tmp_path):
     from dti_pack.nodes.host.encoder_probe import EncoderProbe
 
