@@ -74,9 +74,15 @@ def test_gradient_and_texts_of_unequal_length(family, node_mode, name):
         assert together.tolist() == pytest.approx(alone, rel=1e-3)
 
 
-def _counted(sizes, tensor):
-    sizes.append(tensor.numel())
-    return tensor
+def test_attention_that_cuts_the_gradient_is_refused(family, node_mode, monkeypatch):
+    """As SageAttention's, in the family that takes the host's attention whatever a session asks for."""
+    import comfy.ldm.pixart.blocks as blocks
+    from dti_pack.nodes.host.training.session import training_session
+
+    models, attention = family("pixart_alpha"), blocks.optimized_attention
+    monkeypatch.setattr(blocks, "optimized_attention", lambda *args, **kwargs: attention(*args, **kwargs).detach())
+    with pytest.raises(ValueError, match="without --use-sage-attention"), training_session(models.model, models.clip):
+        pass
 
 
 @pytest.mark.parametrize("name", ["sd3", "flux", "pixart_alpha", "lumina2"])

@@ -18,7 +18,7 @@ EDGE, PIXART_EDGE = 16, 48
 
 
 def check_layers(text_encoder: HostTextEncoder, denoiser: HostDenoiser, *modules: torch.nn.Module) -> None:
-    """Raise ValueError where a layer of `modules` gives a result without the gradient of its input.
+    """Raise ValueError where a layer of `modules`, or all of the network, gives a result without the input's gradient.
 
     A network has ways around its layers, so that training would go on, in a wrong direction. Layers of packs for
     other weight formats, or of faster libraries, may be made for sampling only. Call inside `differentiable`.
@@ -26,15 +26,21 @@ def check_layers(text_encoder: HostTextEncoder, denoiser: HostDenoiser, *modules
     vectors = {key: torch.zeros(1, v.dim, requires_grad=True) for key, v in text_encoder.vocabularies.items()}
     with _cuts_refused(*modules):
         conditioning = text_encoder.encode(["{}"], vectors)
-        _run(denoiser, conditioning)
+        loss = _run(denoiser, conditioning)
+    if not loss.requires_grad:
+        # PixArt does not ask the session for its attention.
+        raise ValueError(
+            "No gradient comes through this model to its text: its attention is made for sampling only. Start ComfyUI "
+            "without --use-sage-attention, --use-flash-attention and the like."
+        )
 
 
-def _run(denoiser: HostDenoiser, conditioning: Conditioning) -> None:
+def _run(denoiser: HostDenoiser, conditioning: Conditioning) -> torch.Tensor:
     edge = PIXART_EDGE if isinstance(denoiser.patcher.model.diffusion_model, PixArtMS) else EDGE
     noise = torch.zeros(1, denoiser.latent_channels, edge, edge, device=denoiser.device)
     sigma = denoiser.sigmas(torch.tensor([0.5])).to(denoiser.device)
     size = 8 * edge
-    denoiser.loss(noise, conditioning, sigma, noise, torch.tensor([[size, size, 0, 0, size, size]]))
+    return denoiser.loss(noise, conditioning, sigma, noise, torch.tensor([[size, size, 0, 0, size, size]]))
 
 
 @contextmanager
