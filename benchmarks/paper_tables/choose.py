@@ -20,7 +20,7 @@ import numpy as np
 from dti_pack.dti_core.scoring.choice import Scores, choose_by_share, choose_within_interval
 from dti_pack.dti_core.scoring.intervals import Values, bootstrap
 
-from . import curves, main_tables
+from . import archive, curves, main_tables
 from .held_out import fresh_losses
 from .job import jobs_of
 from .plan import WHOLE, Row, Scale, Table
@@ -168,6 +168,7 @@ def main() -> None:
     parser.add_argument("--half", choices=("reporting", "choosing", "both"), default="reporting")
     options = parser.parse_args()
     places = places_in(options.out, options.comfyui)
+    archive.unpack(options.out)
     folder, results, tables = places.results, Results(Store(places.results)), tables_of(WHOLE, options.half)
     with Workers(places, 1, None) as workers:
         workers.finish(jobs_of((run for table in tables for run in table.runs()), WHOLE.checkpoint_every))
