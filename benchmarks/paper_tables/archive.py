@@ -13,7 +13,12 @@ from pathlib import Path
 from small_world.files import write_whole
 
 FILE = Path(__file__).with_name("results.zip")
-KEPT = ("world_*/trainings/*.safetensors", "world_*/judge_*/scores/*.json", "world_*/judge_*/calibration.json", "world_*/judge_*/choose_*_losses.json")
+KEPT = (
+    "world_*/trainings/*.safetensors",
+    "world_*/judge_*/scores/*.json",
+    "world_*/judge_*/calibration.json",
+    "world_*/judge_*/choose_*_losses.json",
+)
 _DATE = (1980, 1, 1, 0, 0, 0)  # equal results make equal files
 log = logging.getLogger(__name__)
 
