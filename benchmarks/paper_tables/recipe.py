@@ -18,6 +18,7 @@ def changes(base: Settings) -> dict[str, Settings]:
     """One change of the recipe each."""
     return {
         "cosine decay to a tenth": replace(base, decay="cosine", decay_floor=0.1),
+        "linear decay to a tenth": replace(base, decay="linear", decay_floor=0.1),
         "mean of the last quarter": replace(base, average=base.steps // 4),
         "stratified noise levels": replace(base, stratified=True),
         "all but the noisiest fifth": replace(base, noise_start=0.2),

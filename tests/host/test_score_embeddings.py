@@ -21,7 +21,7 @@ with warnings.catch_warnings():
 from benchmarks.demo import png
 from benchmarks.small_world.subjects import SUBJECTS, pictures_of
 from comfy_host.client import Client, HostError, InterruptedPromptError
-from comfy_host.graphs import Graph, node
+from comfy_host.graphs import Graph, node, paint, train
 from dti_core.embedding import ConceptEmbedding
 from dti_core.files.embedding_file import save_embedding
 from dti_core.files.header import read_header
@@ -236,3 +236,17 @@ def test_what_cannot_be_scored_is_refused_before_anything_is_made(client, checkp
         client.run(graph(checkpoint, seed=77, **inputs))
     assert sentence in str(error.value)
     assert n_samples(client) == before
+
+
+def test_a_run_ends_with_the_choice_of_its_step(client, checkpoint):
+    """Training, its saved steps scored behind it, and an image with the best, in one graph."""
+    recipe = {"steps": 3, "batch_size": 1, "resolution": 64, "save_every": 1, "name": "run"}
+    inputs = {"embedding_files": "run*", "embeddings": ["train", 0], "image_scorer": None, "images": None}
+    prompt = train(checkpoint, "scoring", **recipe, initializer=SUBJECTS[0].word)
+    prompt |= graph(checkpoint, **inputs, seeds=1, own_prompts=PROMPTS[0])
+    prompt |= paint(["score", 2], steps=STEPS)
+    prompt["positive"]["inputs"]["clip"] = ["score", 1]
+    run = client.run(prompt)
+    lines = [line.split() for line in run.outputs["score"]["text"][0].splitlines()]
+    assert all(any(name in line for line in lines) for name in ("run-step1", "run-step2", "run"))
+    assert client.images(run, "picture")
